@@ -1,0 +1,149 @@
+"""Run an ONNX graph through a table of lowerings: every node, in order, as one call of its lowering.
+
+A value on the way is either a value of the target (a tensor that is computed when the translated model runs) or a
+*host value*: a numpy array that is known while translating. A node whose inputs are all host values is evaluated at
+once, by the very same lowering, so that shapes and small tables never reach the translated model.
+"""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import onnx_ir as ir
+
+from translate.converters.lowering.bind import CONTEXT, Form, UnboundError
+from translate.converters.lowering.table import Lowering, Table, as_problem, opset_of
+from translate.errors import CannotTranslateError, Problem, UnsupportedError
+
+
+# A host result larger than this is computed by the translated model instead of being stored in it.
+LARGEST_HOST_VALUE = 1024
+
+
+class Target(Protocol):
+    """What the walk needs to know of a target's language."""
+
+    def tensor(self, value: Any) -> Any:
+        """Return `value` (a host value or one of the target's) as a value of the target."""
+
+    def host(self, value: Any) -> np.ndarray | None:
+        """Return `value` as a numpy array if it is known while translating, else None."""
+
+    def evaluate(self, call: Callable[[], Any]) -> tuple[np.ndarray, ...] | None:
+        """Run `call` at once, outside the graph under construction; None when a result is no plain array."""
+
+    def refine(self, result: Any, value: ir.Value) -> Any:
+        """Tell the target what the model says of the shape of `result`."""
+
+    def placeholder(self, value: ir.Value) -> Any:
+        """Return a stand-in of the shape and dtype of `value`, so that the search for problems can go on."""
+
+    def scope(self, node: ir.Node) -> AbstractContextManager[Any]:
+        """Return the context in which the operators of `node` are made, to name them after it."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a lowering of control flow is given: the node and the way to run its subgraphs."""
+
+    node: ir.Node
+    opset: int
+    run: Callable[..., list[Any]]
+
+
+class Interpreter:
+    """Runs graphs of one model through `table` into `target`.
+
+    All the nodes that a lowering refuses are collected in `problems`; `finish` raises them together.
+    """
+
+    def __init__(self, table: Table, opset_imports: Mapping[str, int], target: Target) -> None:
+        self.table = table
+        self.opset_imports = opset_imports
+        self.target = target
+        self.problems: list[Problem] = []
+
+    def run(self, graph: ir.Graph, bindings: Mapping[ir.Value, Any]) -> list[Any]:
+        """Run `graph` and return its outputs.
+
+        `bindings` gives a value of the target or a host value for each input and each initializer of `graph`.
+        Raises `CannotTranslateError` with every node that a lowering refused.
+        """
+        outputs = self._run(graph, ChainMap(dict(bindings)))
+        if self.problems:
+            raise CannotTranslateError(self.table.target, self.problems)
+        return outputs
+
+    def _run(self, graph: ir.Graph, environment: ChainMap[ir.Value, Any]) -> list[Any]:
+        for node in graph:
+            results = self._lower(node, environment)
+            environment.update(zip(node.outputs, results, strict=False))
+        return [None if value is None else environment[value] for value in graph.outputs]
+
+    def _lower(self, node: ir.Node, environment: ChainMap[ir.Value, Any]) -> Sequence[Any]:
+        opset = opset_of(node, self.opset_imports)
+        row = self.table.find(node.domain, node.op_type, opset)
+        reason = self.table.problem(node, opset)
+        if row is not None and reason is None:
+            try:
+                return self._call(node, opset, row, environment)
+            except (UnsupportedError, UnboundError) as error:
+                reason = str(error)
+        self.problems.append(as_problem(node, opset, reason or ""))
+        return [self.target.placeholder(value) for value in node.outputs]
+
+    def _call(self, node: ir.Node, opset: int, row: Lowering, environment: ChainMap[ir.Value, Any]) -> Sequence[Any]:
+        inputs = [None if value is None else environment[value] for value in node.inputs]
+        attributes = row.signature.attributes(node)
+        if row.signature.wants_context:
+            attributes[CONTEXT] = Context(node, opset, self._subgraph_runner(environment))
+
+        def call() -> Any:
+            forms = row.signature.forms(node.inputs)
+            arguments = [self._in_form(value, form, node, i) for i, (value, form) in enumerate(zip(inputs, forms, strict=False))]
+            with self.target.scope(node):
+                return row.function(*arguments, **attributes)
+
+        if _foldable(row, inputs):
+            known = self.target.evaluate(call)
+            if known is not None and all(array.size <= LARGEST_HOST_VALUE for array in known):
+                return known
+        results = call()
+        results = results if isinstance(results, tuple) else (results,)
+        return [self._refine(result, value) for result, value in zip(results, node.outputs, strict=False)]
+
+    def _refine(self, result: Any, value: ir.Value) -> Any:
+        return result if result is None or isinstance(result, np.ndarray | list) else self.target.refine(result, value)
+
+    def _in_form(self, value: Any, form: Form, node: ir.Node, position: int) -> Any:
+        if value is None or form is Form.SEQUENCE:
+            return value
+        if form is Form.TARGET:
+            return self.target.tensor(value)
+        known = self.target.host(value)
+        if known is not None:
+            return known
+        if form is Form.EITHER:
+            return value
+        name = node.inputs[position].name if node.inputs[position] is not None else ""
+        raise UnboundError(f"input {position} ({name}) must be known when the model is translated, but is computed")
+
+    def _subgraph_runner(self, environment: ChainMap[ir.Value, Any]) -> Callable[..., list[Any]]:
+        def run(graph: ir.Graph, *inputs: Any) -> list[Any]:
+            # A child environment: what a branch computes must not leak out of it, what is outside is visible.
+            # (Constants of subgraphs are in the main graph by now: the normalise pass lifts them.)
+            inner = environment.new_child(dict(zip(graph.inputs, inputs, strict=True)))
+            return self._run(graph, inner)
+
+        return run
+
+
+def _foldable(row: Lowering, inputs: Sequence[Any]) -> bool:
+    # An operator without inputs is a constant, a random number or an optional that is empty: its own lowering decides.
+    known = all(value is None or isinstance(value, np.ndarray) for value in inputs)
+    return row.deterministic and not row.signature.wants_context and bool(inputs) and known
