@@ -1,0 +1,102 @@
+"""ONNX's standard backend interface on TensorFlow: `prepare(model).run(inputs)`.
+
+It has the calls of `onnx.backend.base.Backend`, so that users of onnx-tf switch by changing an import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import tensorflow as tf
+from onnx.backend.base import Backend, BackendRep, Device, DeviceType, namedtupledict
+
+from translate.converters.onnx_to_tf.export import Program
+from translate.converters.passes import prepare as run_passes
+
+
+class TensorFlowRep(BackendRep):
+    """A model that is ready to run in TensorFlow; it is traced anew for each combination of input shapes."""
+
+    def __init__(self, model: ir.Model, device: str) -> None:
+        self.inputs = [str(value.name) for value in model.graph.inputs]
+        self.outputs = [str(value.name) for value in model.graph.outputs]
+        self.device = device
+        self._run = tf.function(Program(model), autograph=False)
+
+    def run(self, inputs: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """Run on `inputs`, a sequence in the model's order or a dict by name, and return the outputs in order."""
+        if isinstance(inputs, dict):
+            inputs = [inputs[name] for name in self.inputs]
+        elif isinstance(inputs, np.ndarray):
+            inputs = [inputs]
+        with tf.device(self.device):
+            results = self._run(*(tf.nest.map_structure(tf.convert_to_tensor, value) for value in inputs))
+        return namedtupledict("Outputs", self.outputs)(*(_numpy(results[name]) for name in self.outputs))
+
+
+def _numpy(value: Any) -> Any:
+    if value is None:
+        return None
+    return [_numpy(item) for item in value] if isinstance(value, list) else value.numpy()
+
+
+class TensorFlowBackend(Backend):
+    """Runs ONNX models in TensorFlow."""
+
+    @classmethod
+    def prepare(cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any) -> TensorFlowRep:
+        """Translate `model`; raises `CannotTranslateError` when an operator has no lowering."""
+        translated = ir.from_proto(model)
+        run_passes(translated)
+        return TensorFlowRep(translated, tf_device(device))
+
+    @classmethod
+    def run_model(cls, model: onnx.ModelProto, inputs: Any, device: str = "CPU", **kwargs: Any) -> tuple[Any, ...]:
+        """Translate `model` and run it once."""
+        return cls.prepare(model, device, **kwargs).run(inputs)
+
+    @classmethod
+    def run_node(
+        cls,
+        node: onnx.NodeProto,
+        inputs: Any,
+        device: str = "CPU",
+        outputs_info: Sequence[tuple[np.dtype[Any], tuple[int, ...]]] | None = None,
+        **kwargs: Any,
+    ) -> tuple[Any, ...]:
+        """Run one node on `inputs`, in the newest opset that this version of onnx knows unless `opset_version` is given."""
+        arrays = dict(zip([name for name in node.input if name], [np.asarray(x) for x in inputs], strict=True))
+        graph = onnx.helper.make_graph(
+            [node],
+            "node",
+            [
+                onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+                for name, array in arrays.items()
+            ],
+            [onnx.helper.make_empty_tensor_value_info(name) for name in node.output if name],
+        )
+        opset = kwargs.get("opset_version", onnx.defs.onnx_opset_version())
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid(node.domain, opset)])
+        return cls.run_model(model, list(arrays.values()), device)
+
+    @classmethod
+    def supports_device(cls, device: str) -> bool:
+        """Say whether TensorFlow has `device` ("CPU", "CUDA", "CUDA:1") on this machine."""
+        kind = "GPU" if Device(device).type == DeviceType.CUDA else "CPU"
+        return Device(device).device_id < len(tf.config.list_physical_devices(kind))
+
+
+def tf_device(device: str) -> str:
+    """Return TensorFlow's name of an ONNX device: "CUDA:1" is "/GPU:1"."""
+    parsed = Device(device)
+    return f"/{'GPU' if parsed.type == DeviceType.CUDA else 'CPU'}:{parsed.device_id}"
+
+
+prepare = TensorFlowBackend.prepare
+run_model = TensorFlowBackend.run_model
+run_node = TensorFlowBackend.run_node
+supports_device = TensorFlowBackend.supports_device

@@ -1,0 +1,5 @@
+"""ONNX → TensorFlow: the table of lowerings, and the SavedModel that it makes."""
+
+from translate.converters.onnx_to_tf.export import preflight, save
+
+__all__ = ["preflight", "save"]

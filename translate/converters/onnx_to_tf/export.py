@@ -1,0 +1,181 @@
+"""An ONNX graph as a TensorFlow module, and that module as a SavedModel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import tensorflow as tf
+
+from translate.converters.lowering import Interpreter
+from translate.converters.lowering.bind import Form
+from translate.converters.lowering.interpret import LARGEST_HOST_VALUE
+from translate.converters.lowering.table import as_problem, opset_of
+from translate.converters.onnx_to_tf.dtypes import tf_dtype
+from translate.converters.onnx_to_tf.lowerings import TABLE
+from translate.converters.onnx_to_tf.target import TensorFlowTarget, scope_name, static_shape
+from translate.converters.weights import weights
+from translate.errors import Problem, UnsupportedError, merge
+
+# Attributes of the loaded object that weights may not take the place of.
+RESERVED = frozenset({"signatures", "graph_debug_info", "variables", "trainable_variables", "tensorflow_version"})
+
+# A TensorFlow object that tracks what is set on it, and nothing else: a SavedModel's root. tf.Module would do, but
+# for its read-only `variables`, which a loaded SavedModel would then lack.
+_Trackable: Any = tf.__internal__.tracking.AutoTrackable
+
+
+def preflight(model: ir.Model) -> list[Problem]:
+    """Find every node of `model` that has no lowering, without building anything.
+
+    Nodes that share a problem are counted in one. A lowering may still refuse a case that only shows when shapes and
+    constants are known: that is found, as completely, by `save`.
+    """
+    problems = []
+    for node in model.graph.all_nodes():
+        opset = opset_of(node, model.opset_imports)
+        reason = TABLE.problem(node, opset)
+        if reason is not None:
+            problems.append(as_problem(node, opset, reason))
+    return merge(problems)
+
+
+def save(model: ir.Model, directory: Path) -> None:
+    """Write `model` as a SavedModel to `directory`.
+
+    Its signature `serving_default` has the names, dtypes and symbolic dimensions of the model's inputs and outputs.
+    Raises `CannotTranslateError` naming every node that has no lowering.
+    """
+    root = module(model)
+    tf.saved_model.save(root, str(directory), signatures={"serving_default": root.serving_default})
+
+
+def module(model: ir.Model) -> Any:
+    """Return `model` as a TensorFlow object that can be called, trained and saved.
+
+    `module(*inputs)` returns what the source returned: one tensor, a tuple or a dict of them.
+    `module.variables` and `module.trainable_variables` list its weights, which also hang on it under their own
+    names: `module.layer1.conv.weight`.
+    """
+    program = Program(model)
+    structured = _structure(model.metadata_props.get("translate.structure"), program.outputs)
+
+    @tf.function(input_signature=program.specs(), autograph=False)
+    def flat(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        # Identity: a signature may not return its own input, and an output keeps its name.
+        return {name: tf.identity(value) for name, value in program(*inputs).items()}
+
+    @tf.function(input_signature=program.specs(), autograph=False)
+    def call(*inputs: tf.Tensor) -> Any:
+        return structured(flat(*inputs))
+
+    root = _Trackable()
+    root.__call__ = call
+    root.serving_default = flat
+    root.variables = list(program.variables.values())
+    root.trainable_variables = [variable for variable in root.variables if variable.trainable]
+    for value, variable in program.variables.items():
+        _hang(root, str(value.name).split("."), variable)
+    return root
+
+
+class Program:
+    """The graph of `model` as a Python function on tensors, and the variables that it reads.
+
+    Calling it in a `tf.function` builds the graph. Its arguments are the model's inputs in order; it returns a dict
+    of tensors (or lists of them, for ONNX sequences) by output name.
+    """
+
+    def __init__(self, model: ir.Model) -> None:
+        self._model = model
+        self.outputs = [str(value.name) for value in model.graph.outputs]
+        self.variables = {value: _variable(value, trainable) for value, trainable in variables_of(model).items()}
+        initializers = model.graph.initializers.values()
+        self._constants = {value: _array(value) for value in initializers if value not in self.variables}
+
+    def specs(self) -> list[tf.TensorSpec]:
+        """Return name, dtype and shape of each input; raises `UnsupportedError` for one that is not a tensor."""
+        return [_spec(value) for value in self._model.graph.inputs]
+
+    def __call__(self, *inputs: Any) -> dict[str, Any]:
+        graph, target = self._model.graph, TensorFlowTarget()
+        bindings: dict[ir.Value, Any] = dict(zip(graph.inputs, inputs, strict=True)) | self._constants
+        bindings |= {value: tf.convert_to_tensor(variable) for value, variable in self.variables.items()}
+        results = Interpreter(TABLE, self._model.opset_imports, target).run(graph, bindings)
+        results = [result if result is None or isinstance(result, list) else target.tensor(result) for result in results]
+        return dict(zip(self.outputs, results, strict=True))
+
+
+def variables_of(model: ir.Model) -> dict[ir.Value, bool]:
+    """Return the initializers of `model` that become variables, each with whether it is trainable.
+
+    These are its weights, and other tensors too large to be constants of the graph. What a lowering must know ahead
+    of time stays constant.
+    """
+    large = {v: False for v in model.graph.initializers.values() if _is_large(v)}
+    candidates = large | weights(model)
+    return {v: t for v, t in candidates.items() if not _read_while_translating(v, model.opset_imports)}
+
+
+def _is_large(value: ir.Value) -> bool:
+    tensor = value.const_value
+    return tensor is not None and tensor.size > LARGEST_HOST_VALUE and tensor.dtype is not ir.DataType.STRING
+
+
+def _read_while_translating(value: ir.Value, opset_imports: Mapping[str, int]) -> bool:
+    for node, position in value.uses():
+        row = TABLE.find(node.domain, node.op_type, opset_of(node, opset_imports))
+        if row is not None and position < len(row.signature.inputs):
+            if row.signature.inputs[position].form in (Form.HOST, Form.EITHER):
+                return True
+    return False
+
+
+def _variable(value: ir.Value, trainable: bool) -> tf.Variable:
+    name = scope_name(str(value.name).replace(".", "/"))
+    return tf.Variable(_array(value), trainable=trainable, name=name, dtype=tf_dtype(_known_dtype(value)))
+
+
+def _spec(value: ir.Value) -> tf.TensorSpec:
+    if isinstance(value.type, ir.SequenceType | ir.OptionalType):
+        raise UnsupportedError(f"input {value.name} is a {type(value.type).__name__}, which a signature cannot take")
+    return tf.TensorSpec(static_shape(value), tf_dtype(_known_dtype(value)), scope_name(str(value.name)))
+
+
+def _array(value: ir.Value) -> np.ndarray:
+    assert value.const_value is not None, f"initializer {value.name} has no value"
+    return value.const_value.numpy()
+
+
+def _known_dtype(value: ir.Value) -> ir.DataType:
+    dtype = value.dtype if value.dtype is not None else value.const_value.dtype if value.const_value is not None else None
+    assert dtype is not None, f"{value.name} has no dtype"
+    return dtype
+
+
+def _structure(kind: str | None, names: Sequence[str]) -> Callable[[dict[str, tf.Tensor]], Any]:
+    """Return the function that puts named outputs into the form that the source returns them in."""
+    if kind == "single" or (kind is None and len(names) == 1):
+        return lambda outputs: outputs[names[0]]
+    if kind == "dict":
+        return lambda outputs: outputs
+    return lambda outputs: tuple(outputs[name] for name in names)
+
+
+def _hang(root: Any, path: Sequence[str], variable: tf.Variable) -> None:
+    """Set `variable` at `root.a.b.c`; a path that is already taken is shortened by joining its last parts."""
+    *parents, leaf = path
+    for depth, parent in enumerate(parents):
+        parent = f"_{parent}" if parent in RESERVED or parent.startswith("__") else parent
+        child = getattr(root, parent, None)
+        if child is None:
+            child = _Trackable()
+            setattr(root, parent, child)
+        elif not isinstance(child, _Trackable):
+            leaf = ".".join(path[depth:])
+            break
+        root = child
+    setattr(root, f"_{leaf}" if leaf in RESERVED or hasattr(root, leaf) else leaf, variable)

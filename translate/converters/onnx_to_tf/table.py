@@ -1,0 +1,46 @@
+"""The TensorFlow table. Every file beside this one that holds lowerings registers them here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from translate.converters.lowering import Table
+from translate.converters.onnx_to_tf.not_done import NOT_DONE
+
+# Channels-last forms of ONNX's operators, made by passes/layout.py.
+CHANNELS_LAST = "translate.channels_last"
+# Operators of this project's own, made by passes that fuse.
+FUSED = "translate"
+
+# The newest opset of each domain whose node tests the table has been run against.
+CEILINGS = {"": 28, "ai.onnx.ml": 5, "ai.onnx.preview.training": 1, "ai.onnx.preview": 1, CHANNELS_LAST: 28, FUSED: 1}
+
+TABLE = Table("TensorFlow", CEILINGS, NOT_DONE)
+lower = TABLE.lower
+
+
+def lower_unary(functions: Mapping[str, Callable[..., Any]]) -> None:
+    """Register operators of one input that TensorFlow has under another name, with the same meaning."""
+
+    def register(op_type: str, function: Callable[..., Any]) -> None:
+        @lower(op_type)
+        def unary(x: tf.Tensor) -> tf.Tensor:
+            return function(x)
+
+    for op_type, function in functions.items():
+        register(op_type, function)
+
+
+def lower_binary(functions: Mapping[str, Callable[..., Any]]) -> None:
+    """Register broadcasting operators of two inputs that TensorFlow has under another name, with the same meaning."""
+
+    def register(op_type: str, function: Callable[..., Any]) -> None:
+        @lower(op_type)
+        def binary(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+            return function(x, y)
+
+    for op_type, function in functions.items():
+        register(op_type, function)

@@ -1,0 +1,79 @@
+"""Fold constants and rewrite patterns with onnxscript's optimizer, without ever touching a weight.
+
+The optimizer's own default rules fuse BatchNormalization into the convolution before it and drop biases that are
+zero: right for inference, but the result could no longer be trained or checkpointed under the source's names. So the
+weights' values are hidden from it, and the rules are listed here one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import onnx_ir as ir
+import onnx_ir.passes.common as common
+from onnxscript.optimizer import fold_constants_ir
+from onnxscript.rewriter import RewritePass
+from onnxscript.rewriter.rules import common as rules
+
+from translate.converters.weights import weights
+
+RULES = (
+    rules.mul_by_1_rule,
+    rules.div_by_1_rule,
+    rules.add_0_rule,
+    rules.sub_0_rule,
+    rules.dropout_zero_rule,
+    rules.dropout_inference_rule,
+    rules.no_op_cast_rule,
+    rules.no_op_expand_rule,
+    rules.no_op_transpose_rule,
+    rules.no_op_dynamic_scatter_nd_rule,
+    rules.no_op_static_scatter_nd_rule,
+    rules.cast_cast_rule,
+    rules.cast_constant_of_shape_rule,
+    rules.cast_constant_of_shape_without_value_rule,
+    rules.collapse_slice_rule,
+    rules.collapse_slice2_rule,
+    rules.slice_split_rule,
+    rules.squeeze_reshape_1d_rule,
+    rules.unsqueeze_unsqueeze_rule,
+    rules.transpose_transpose_rule,
+    rules.reshape_reshape_rule,
+    # A Reshape whose result has one unknown dimension at most needs no shape arithmetic: -1 says it.
+    rules.materialize_reshape_shape_rule,
+    rules.fuse_pad_into_conv_rule,
+)
+
+
+def fold(model: ir.Model) -> None:
+    """Evaluate, in place, what depends on no input and no weight of `model`, and simplify what remains."""
+    optimise = ir.passes.PassManager([_FoldConstants(), RewritePass(RULES), common.RemoveUnusedNodesPass()], steps=3)
+    with _hidden(model, list(weights(model))):
+        optimise(model)
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)
+        common.LiftSubgraphInitializersToMainGraphPass()(model)
+        common.DeduplicateInitializersPass()(model)
+        common.CommonSubexpressionEliminationPass()(model)
+    common.RemoveUnusedNodesPass()(model)
+
+
+class _FoldConstants(ir.passes.InPlacePass):
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        result = fold_constants_ir(model, onnx_shape_inference=True)
+        return ir.passes.PassResult(model, bool(result))
+
+
+@contextmanager
+def _hidden(model: ir.Model, values: list[ir.Value]) -> Iterator[None]:
+    """Take the values of these initializers out of sight, so that no rule can fold or drop them."""
+    tensors = [value.const_value for value in values]
+    for value in values:
+        model.graph.initializers.pop(str(value.name))
+        value.const_value = None
+    try:
+        yield
+    finally:
+        for value, tensor in zip(values, tensors, strict=True):
+            value.const_value = tensor
+            model.graph.initializers[str(value.name)] = value
