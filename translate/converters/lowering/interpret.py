@@ -21,8 +21,8 @@ from translate.converters.lowering.table import Lowering, Table, as_problem, ops
 from translate.errors import CannotTranslateError, Problem, UnsupportedError
 
 
-# A host result larger than this is computed by the translated model instead of being stored in it.
-LARGEST_HOST_VALUE = 1024
+# A host result of more bytes than this is computed by the translated model instead of being stored in it.
+LARGEST_HOST_BYTES = 4096
 
 
 class Target(Protocol):
@@ -111,7 +111,7 @@ class Interpreter:
 
         if _foldable(row, inputs):
             known = self.target.evaluate(call)
-            if known is not None and all(array.size <= LARGEST_HOST_VALUE for array in known):
+            if known is not None and all(array.nbytes <= LARGEST_HOST_BYTES for array in known):
                 return known
         results = call()
         results = results if isinstance(results, tuple) else (results,)

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from translate.converters.lowering import Interpreter
 from translate.converters.lowering.bind import Form
-from translate.converters.lowering.interpret import LARGEST_HOST_VALUE
+from translate.converters.lowering.interpret import LARGEST_HOST_BYTES
 from translate.converters.lowering.table import as_problem, opset_of
 from translate.converters.onnx_to_tf.dtypes import tf_dtype
 from translate.converters.onnx_to_tf.lowerings import TABLE
@@ -122,7 +122,7 @@ def variables_of(model: ir.Model) -> dict[ir.Value, bool]:
 
 def _is_large(value: ir.Value) -> bool:
     tensor = value.const_value
-    return tensor is not None and tensor.size > LARGEST_HOST_VALUE and tensor.dtype is not ir.DataType.STRING
+    return tensor is not None and tensor.nbytes > LARGEST_HOST_BYTES and tensor.dtype is not ir.DataType.STRING
 
 
 def _read_while_translating(value: ir.Value, opset_imports: Mapping[str, int]) -> bool:
