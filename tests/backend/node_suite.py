@@ -1,6 +1,6 @@
 """ONNX's official node tests: the cases, and how one is run and judged.
 
-    python -m tests.backend.node_suite [PART OF A NAME ...]     prints what fails, and passed of all
+python -m tests.backend.node_suite [PART OF A NAME ...]     prints what fails, and passed of all
 """
 
 from __future__ import annotations

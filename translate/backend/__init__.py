@@ -1,0 +1,1 @@
+"""ONNX's standard backend interface, one module for each framework."""

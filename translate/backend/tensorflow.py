@@ -68,7 +68,7 @@ class TensorFlowBackend(Backend):
         outputs_info: Sequence[tuple[np.dtype[Any], tuple[int, ...]]] | None = None,
         **kwargs: Any,
     ) -> tuple[Any, ...]:
-        """Run one node on `inputs`, in the newest opset that this version of onnx knows unless `opset_version` is given."""
+        """Run one node on `inputs`, in onnx's newest opset unless `opset_version` is given."""
         arrays = dict(zip([name for name in node.input if name], [np.asarray(x) for x in inputs], strict=True))
         graph = onnx.helper.make_graph(
             [node],

@@ -190,7 +190,8 @@ def test_a_branch_sees_what_is_outside_of_it():
 
 def test_a_problem_names_the_line_of_the_source():
     node = ir.node("Add", [value("a", ["batch", 3]), None], name="n")
-    trace = 'File "/models/net.py", line 10, in forward\n  y = self.block(x)\nFile "/models/block.py", line 88, in forward\n'
+    outer, inner = 'File "/net.py", line 10, in forward', 'File "/models/block.py", line 88, in forward'
+    trace = f"{outer}\n  y = self.block(x)\n{inner}\n"
     node.metadata_props["pkg.torch.onnx.stack_trace"] = trace
     assert source_line(node) == "/models/block.py:88"
     assert as_problem(node, 20, "because").inputs == "a float[batch,3]; -"

@@ -27,6 +27,8 @@ import onnx_ir as ir
 
 CONTEXT = "context"
 
+Array = np.ndarray[Any, np.dtype[Any]]
+
 
 class UnboundError(Exception):
     """The node does not fit the lowering's signature; the message says which input or attribute."""
@@ -60,6 +62,7 @@ class Attribute:
 
     @property
     def required(self) -> bool:
+        """Whether the node must have it."""
         return self.default is inspect.Parameter.empty
 
 
@@ -133,8 +136,8 @@ class Signature:
 
 
 def _form(hint: Any) -> Form:
-    members = typing.get_args(hint) if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union else (hint,)
-    members = tuple(member for member in members if member is not type(None))
+    union = isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union
+    members = [member for member in (typing.get_args(hint) if union else (hint,)) if member is not type(None)]
     host = any(member is np.ndarray or typing.get_origin(member) is np.ndarray for member in members)
     if any(member is list or typing.get_origin(member) is list for member in members):
         return Form.SEQUENCE

@@ -16,10 +16,9 @@ from typing import Any, Protocol
 import numpy as np
 import onnx_ir as ir
 
-from translate.converters.lowering.bind import CONTEXT, Form, UnboundError
+from translate.converters.lowering.bind import CONTEXT, Array, Form, UnboundError
 from translate.converters.lowering.table import Lowering, Table, as_problem, opset_of
 from translate.errors import CannotTranslateError, Problem, UnsupportedError
-
 
 # A host result of more bytes than this is computed by the translated model instead of being stored in it.
 LARGEST_HOST_BYTES = 4096
@@ -31,10 +30,10 @@ class Target(Protocol):
     def tensor(self, value: Any) -> Any:
         """Return `value` (a host value or one of the target's) as a value of the target."""
 
-    def host(self, value: Any) -> np.ndarray | None:
+    def host(self, value: Any) -> Array | None:
         """Return `value` as a numpy array if it is known while translating, else None."""
 
-    def evaluate(self, call: Callable[[], Any]) -> tuple[np.ndarray, ...] | None:
+    def evaluate(self, call: Callable[[], Any]) -> tuple[Array, ...] | None:
         """Run `call` at once, outside the graph under construction; None when a result is no plain array."""
 
     def refine(self, result: Any, value: ir.Value) -> Any:
@@ -105,7 +104,8 @@ class Interpreter:
 
         def call() -> Any:
             forms = row.signature.forms(node.inputs)
-            arguments = [self._in_form(value, form, node, i) for i, (value, form) in enumerate(zip(inputs, forms, strict=False))]
+            pairs = zip(inputs, forms, strict=False)
+            arguments = [self._in_form(value, form, node, i) for i, (value, form) in enumerate(pairs)]
             with self.target.scope(node):
                 return row.function(*arguments, **attributes)
 
@@ -130,7 +130,8 @@ class Interpreter:
             return known
         if form is Form.EITHER:
             return value
-        name = node.inputs[position].name if node.inputs[position] is not None else ""
+        source = node.inputs[position]
+        name = "" if source is None else source.name
         raise UnboundError(f"input {position} ({name}) must be known when the model is translated, but is computed")
 
     def _subgraph_runner(self, environment: ChainMap[ir.Value, Any]) -> Callable[..., list[Any]]:

@@ -113,10 +113,10 @@ def describe_inputs(node: ir.Node) -> str:
 
 def _describe(value: ir.Value) -> str:
     dtype = "?" if value.dtype is None else value.dtype.name.lower()
-    dims = "?" if value.shape is None else ",".join(str(d) if isinstance(d, int) else (d.value or "?") for d in value.shape)
+    sizes = ["?"] if value.shape is None else [str(d) if isinstance(d, int) else (d.value or "?") for d in value.shape]
     constant = value.const_value
     known = f" = {constant.numpy().tolist()}" if constant is not None and constant.size <= 8 else ""
-    return f"{value.name} {dtype}[{dims}]{known}"
+    return f"{value.name} {dtype}[{','.join(sizes)}]{known}"
 
 
 def source_line(node: ir.Node) -> str:

@@ -25,7 +25,13 @@ def document() -> str:
         # A channels-last row is how the ONNX operator of that name is done; operators of our own are not ONNX's.
         if row.domain != FUSED:
             rows["" if row.domain == CHANNELS_LAST else row.domain, row.op_type].append(row)
-    lines = [HEAD, f"## {len(rows)} operators are translated", "", "| Operator | From opset | Limits |", "|---|---|---|"]
+    lines = [
+        HEAD,
+        f"## {len(rows)} operators are translated",
+        "",
+        "| Operator | From opset | Limits |",
+        "|---|---|---|",
+    ]
     for (domain, op_type), versions in sorted(rows.items()):
         limits = "; ".join(_one_line(row.limits) for row in versions if row.limits)
         since = ", ".join(str(row.since) for row in versions)

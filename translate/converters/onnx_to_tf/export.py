@@ -101,11 +101,14 @@ class Program:
         return [_spec(value) for value in self._model.graph.inputs]
 
     def __call__(self, *inputs: Any) -> dict[str, Any]:
+        """Build the graph on `inputs`; raises `CannotTranslateError` naming every node that has no lowering."""
         graph, target = self._model.graph, TensorFlowTarget()
         bindings: dict[ir.Value, Any] = dict(zip(graph.inputs, inputs, strict=True)) | self._constants
         bindings |= {value: tf.convert_to_tensor(variable) for value, variable in self.variables.items()}
         results = Interpreter(TABLE, self._model.opset_imports, target).run(graph, bindings)
-        results = [result if result is None or isinstance(result, list) else target.tensor(result) for result in results]
+        results = [
+            result if result is None or isinstance(result, list) else target.tensor(result) for result in results
+        ]
         return dict(zip(self.outputs, results, strict=True))
 
 
@@ -128,9 +131,9 @@ def _is_large(value: ir.Value) -> bool:
 def _read_while_translating(value: ir.Value, opset_imports: Mapping[str, int]) -> bool:
     for node, position in value.uses():
         row = TABLE.find(node.domain, node.op_type, opset_of(node, opset_imports))
-        if row is not None and position < len(row.signature.inputs):
-            if row.signature.inputs[position].form in (Form.HOST, Form.EITHER):
-                return True
+        inputs = () if row is None else row.signature.inputs
+        if position < len(inputs) and inputs[position].form in (Form.HOST, Form.EITHER):
+            return True
     return False
 
 
@@ -151,7 +154,9 @@ def _array(value: ir.Value) -> np.ndarray:
 
 
 def _known_dtype(value: ir.Value) -> ir.DataType:
-    dtype = value.dtype if value.dtype is not None else value.const_value.dtype if value.const_value is not None else None
+    dtype = (
+        value.dtype if value.dtype is not None else value.const_value.dtype if value.const_value is not None else None
+    )
     assert dtype is not None, f"{value.name} has no dtype"
     return dtype
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+import numpy as np
 import tensorflow as tf
 
 from translate.errors import UnsupportedError
@@ -26,3 +29,36 @@ def dims(x: tf.Tensor, dtype: tf.DType = tf.int32) -> list[int | tf.Tensor]:
         return static
     dynamic = tf.shape(x, out_type=dtype)
     return [dynamic[axis] if size is None else size for axis, size in enumerate(static)]
+
+
+def entries(vector: tf.Tensor | np.ndarray) -> list[int | tf.Tensor] | None:
+    """Return the entries of a vector of integers that was put together from single sizes, or None for any other.
+
+    An entry is an int where it is known while translating and a scalar tensor where it is not. So the sizes that
+    are static stay static on their way through Shape, Gather, Slice, Concat and Reshape.
+    """
+    known = tf.get_static_value(vector)
+    if known is not None:
+        return [int(entry) for entry in known] if known.ndim == 1 and known.dtype.kind in "iu" else None
+    if vector.op.type == "Shape" and vector.op.inputs[0].shape.rank is not None:
+        static = vector.op.inputs[0].shape.as_list()
+        return [vector[axis] if size is None else size for axis, size in enumerate(static)]
+    if vector.op.type == "Pack" and vector.shape.rank == 1 and vector.dtype.is_integer:
+        values = [(entry, tf.get_static_value(entry)) for entry in vector.op.inputs]
+        return [entry if value is None else int(value) for entry, value in values]
+    return None
+
+
+def vector(entries: Sequence[int | tf.Tensor], dtype: tf.DType = tf.int64) -> tf.Tensor | np.ndarray:
+    """Return single sizes as one vector: a host value if all are known, else a tensor whose known entries stay visible."""
+    if all(isinstance(entry, int) for entry in entries):
+        return np.array(entries, dtype.as_numpy_dtype)
+    return tf.stack([tf.cast(entry, dtype) for entry in entries])
+
+
+def product(sizes: Iterable[int | tf.Tensor]) -> int | tf.Tensor:
+    """Return the product of sizes: an int if all are known, else a scalar tensor."""
+    result: int | tf.Tensor = 1
+    for size in sizes:
+        result = size if isinstance(result, int) and result == 1 else result * size
+    return result

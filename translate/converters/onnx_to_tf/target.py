@@ -18,15 +18,18 @@ class TensorFlowTarget:
     """The walk's view of TensorFlow; see `lowering.Target`."""
 
     def tensor(self, value: Any) -> tf.Tensor:
+        """A host value becomes a constant."""
         return tf.convert_to_tensor(value)
 
     def host(self, value: Any) -> np.ndarray | None:
+        """None for what the graph computes, unless TensorFlow can tell its value."""
         if isinstance(value, np.ndarray | np.generic):
             return np.asarray(value)
         known = tf.get_static_value(value)
         return None if known is None else np.asarray(known)
 
     def evaluate(self, call: Callable[[], Any]) -> tuple[np.ndarray, ...] | None:
+        """Eagerly, outside the function that is being traced."""
         with tf.init_scope():
             results = call()
         results = results if isinstance(results, tuple) else (results,)
@@ -35,15 +38,18 @@ class TensorFlowTarget:
         return tuple(result if isinstance(result, np.ndarray) else np.asarray(result.numpy()) for result in results)
 
     def refine(self, result: Any, value: ir.Value) -> Any:
+        """Merge the model's static sizes into the tensor's."""
         if isinstance(result, tf.Tensor):
             result.set_shape(result.shape.merge_with(static_shape(value)))
         return result
 
     def placeholder(self, value: ir.Value) -> tf.Tensor:
+        """A stand-in of the same shape and dtype."""
         dtype = tf.float32 if value.dtype is None else tf_dtype(value.dtype)
         return tf.raw_ops.Placeholder(dtype=dtype, shape=static_shape(value))
 
     def scope(self, node: ir.Node) -> AbstractContextManager[Any]:
+        """A name scope called like the node."""
         scope: AbstractContextManager[Any] = tf.name_scope(scope_name(node.name or node.op_type))
         return scope
 

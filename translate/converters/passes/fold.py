@@ -43,6 +43,10 @@ RULES = (
     # A Reshape whose result has one unknown dimension at most needs no shape arithmetic: -1 says it.
     rules.materialize_reshape_shape_rule,
     rules.fuse_pad_into_conv_rule,
+    # torch's exporter writes a constant zero where a layer has no bias. (A trained bias is hidden, whatever it holds.)
+    rules.remove_optional_bias_from_conv_rule,
+    rules.remove_optional_bias_from_conv_transpose_rule,
+    rules.remove_optional_bias_from_gemm_rule,
 )
 
 

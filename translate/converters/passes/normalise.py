@@ -1,4 +1,4 @@
-"""Bring any ONNX graph to one form: functions inlined, an opset that the tables know, constants lifted, shapes known."""
+"""Bring any ONNX graph to one form: functions inlined, a known opset, constants lifted, shapes inferred."""
 
 from __future__ import annotations
 
