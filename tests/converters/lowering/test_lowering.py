@@ -191,7 +191,8 @@ def test_a_branch_sees_what_is_outside_of_it():
 def test_a_problem_names_the_line_of_the_source():
     node = ir.node("Add", [value("a", ["batch", 3]), None], name="n")
     outer, inner = 'File "/net.py", line 10, in forward', 'File "/models/block.py", line 88, in forward'
-    trace = f"{outer}\n  y = self.block(x)\n{inner}\n"
+    torch_code = 'File "/site-packages/torch/nn/modules/linear.py", line 134, in forward'
+    trace = f"{outer}\n  y = self.block(x)\n{inner}\n  return self.fc(x)\n{torch_code}\n"
     node.metadata_props["pkg.torch.onnx.stack_trace"] = trace
     assert source_line(node) == "/models/block.py:88"
     assert as_problem(node, 20, "because").inputs == "a float[batch,3]; -"

@@ -123,14 +123,17 @@ def source_line(node: ir.Node) -> str:
     """Return `file:line` of the original model's code that made `node`, or nothing when it is not recorded."""
     trace = node.metadata_props.get("pkg.torch.onnx.stack_trace", "")
     frames = [line.strip() for line in trace.splitlines() if line.strip().startswith("File ")]
-    if not frames:
+    # The innermost frame is often inside torch.nn's own forward: the line that called it tells more.
+    own = [frame for frame in frames if "/torch/nn/" not in frame] or frames
+    if not own:
         return ""
-    # The innermost frame is the line of forward() that called the operator.
-    file, _, rest = frames[-1].removeprefix("File ").partition(", line ")
+    file, _, rest = own[-1].removeprefix("File ").partition(", line ")
     return f"{file.strip(chr(34))}:{rest.partition(',')[0]}"
 
 
 def as_problem(node: ir.Node, opset: int, reason: str) -> Problem:
     """Describe `node` and why it cannot be translated."""
-    operator = node.op_type if not node.domain else f"{node.domain}::{node.op_type}"
+    # The private domains hold ONNX's operators in another form: users know them by ONNX's name.
+    own = not node.domain or node.domain.partition(".")[0] == "translate"
+    operator = node.op_type if own else f"{node.domain}::{node.op_type}"
     return Problem(operator, node.name or "", opset, reason, describe_inputs(node), source_line(node))
