@@ -1,0 +1,258 @@
+"""The verdict: what passes, what does not, and what is said about it. Needs no framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from translate.errors import UsageError
+from translate.models.base import Array, Dim, Model, Spec
+from translate.verify import Verdict, compare
+
+
+class Function(Model):
+    """A model that is one Python function of `x` with one output `y`."""
+
+    kind = "function"
+
+    def __init__(
+        self,
+        function: Callable[[Array], Array],
+        *,
+        dtype: str = "float32",
+        inputs: tuple[Dim, ...] = ("batch", 3),
+        outputs: tuple[Dim, ...] | None = None,
+        output: str = "y",
+        input_dtype: str = "float32",
+    ) -> None:
+        self.function = function
+        self.inputs = (Spec("x", input_dtype, inputs),)
+        self.outputs = (Spec(output, dtype, inputs if outputs is None else outputs),)
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        return {self.outputs[0].name: self.function(feeds["x"])}
+
+
+def problems(verdict: Verdict) -> str:
+    return "; ".join(problem for run in verdict.runs for output in run.outputs for problem in output.problems)
+
+
+def notes(verdict: Verdict) -> str:
+    return "; ".join(note for run in verdict.runs for output in run.outputs for note in output.notes)
+
+
+def plus(offset: float) -> Function:
+    return Function(lambda x: x + np.float32(offset))
+
+
+def test_the_same_function_passes_at_every_default_size_with_two_seeds() -> None:
+    verdict = compare(plus(0), plus(0))
+    assert verdict.passed
+    assert {run.sizes["batch"] for run in verdict.runs} == {1, 2, 5}
+    assert len(verdict.runs) == 6
+    assert verdict.warnings == ()
+    worst = max(output.error for run in verdict.runs for output in run.outputs)
+    assert worst == 0
+
+
+def test_the_bound_is_proportional_to_the_output() -> None:
+    tolerance = 1e-5 + 1.3e-6
+    for magnitude in (1e-6, 1.0, 1e6):
+        source = Function(lambda x, m=magnitude: (np.tanh(x) * m).astype(np.float32))
+        for error, passes in ((0.3 * tolerance, True), (3 * tolerance, False)):
+
+            def target(x: Array, m: float = magnitude, e: float = error) -> Array:
+                y = np.tanh(x) * m
+                return (y + e * np.abs(y.astype(np.float32)).max()).astype(np.float32)
+
+            assert compare(source, Function(target)).passed == passes
+
+
+def test_figures_are_right() -> None:
+    source = Function(lambda x: np.float64([[1, -4, 0]]), dtype="float64", outputs=(1, 3))
+    target = Function(lambda x: np.float64([[1.5, -4, 0]]), dtype="float64", outputs=(1, 3))
+    output = compare(source, target, sizes=[{"batch": 1}]).runs[0].outputs[0]
+    assert (output.max_abs, output.max_rel, output.scale) == (0.5, 0.5, 4.0)
+    assert output.error == pytest.approx(0.5 / (2e-7 * 4))
+    assert output.cosine == pytest.approx((1.5 + 16) / (np.sqrt(17) * np.sqrt(18.25)))
+    assert not output.passed
+
+
+def test_explicit_tolerance_is_the_classic_test() -> None:
+    source, target = plus(0), Function(lambda x: x * np.float32(1.01))
+    assert not compare(source, target).passed
+    assert compare(source, target, rtol=0.02, atol=0).passed
+    assert not compare(source, target, rtol=0.005, atol=0).passed
+
+
+def test_nan_passes_only_in_the_same_places_and_is_said() -> None:
+    def nan_at(*columns: int) -> Function:
+        def function(x: Array) -> Array:
+            x[:, list(columns)] = np.nan
+            return x
+
+        return Function(function)
+
+    both = compare(nan_at(1), nan_at(1))
+    assert both.passed
+    assert "NaN in the same 2 of 6 places on both sides" in notes(both)
+    for source, target in ((nan_at(), nan_at(1)), (nan_at(1), nan_at()), (nan_at(0), nan_at(1))):
+        verdict = compare(source, target)
+        assert not verdict.passed
+        assert "NaN" in problems(verdict)
+    everywhere = compare(nan_at(0, 1, 2), nan_at(0, 1, 2))
+    assert everywhere.passed
+    assert "hardly depends" in everywhere.warnings[0]
+
+
+def test_infinities_must_be_equal() -> None:
+    def with_first(value: float) -> Function:
+        def function(x: Array) -> Array:
+            x[:, 0] = value
+            return x
+
+        return Function(function)
+
+    assert compare(with_first(np.inf), with_first(np.inf)).passed
+    assert "infinite" in notes(compare(with_first(np.inf), with_first(np.inf)))
+    for other in (-np.inf, np.nan, 3e38):
+        assert not compare(with_first(np.inf), with_first(other)).passed
+        assert not compare(with_first(other), with_first(np.inf)).passed
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool"])
+def test_integers_and_booleans_are_exact(dtype: str) -> None:
+    source = Function(lambda x: (x > 0).astype(dtype), dtype=dtype)
+    wrong = Function(lambda x: (x > 0).astype(dtype) ^ (np.arange(3) == 1).astype(dtype), dtype=dtype)
+    assert compare(source, source).passed
+    assert not compare(source, wrong).passed
+    assert not compare(source, wrong, rtol=10, atol=10).passed
+
+
+def test_large_integers_are_not_compared_as_floats() -> None:
+    large = 2**62
+    source = Function(lambda x: np.full(x.shape, large), dtype="int64")
+    target = Function(lambda x: np.full(x.shape, large + 1), dtype="int64")
+    assert not compare(source, target).passed
+
+
+def test_bfloat16_and_complex() -> None:
+    bfloat16 = Function(lambda x: x.astype(ml_dtypes.bfloat16), dtype="bfloat16")
+    near = Function(lambda x: (x * 1.002).astype(ml_dtypes.bfloat16), dtype="bfloat16")
+    far = Function(lambda x: (x * 1.1).astype(ml_dtypes.bfloat16), dtype="bfloat16")
+    assert compare(bfloat16, near).passed
+    assert not compare(bfloat16, far).passed
+    wave = Function(lambda x: np.exp(1j * x).astype(np.complex64), dtype="complex64")
+    conjugate = Function(lambda x: np.exp(-1j * x).astype(np.complex64), dtype="complex64")
+    assert compare(wave, wave).passed
+    assert not compare(wave, conjugate).passed
+
+
+def test_text_is_exact() -> None:
+    source = Function(lambda x: np.where(x > 0, "yes", "no").astype(object), dtype="str")
+    target = Function(lambda x: np.where(x > 0.1, "yes", "no").astype(object), dtype="str")
+    assert compare(source, source).passed
+    assert not compare(source, target).passed
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (Function(lambda x: x, output="z"), 'output "y" is missing in the target'),
+        (Function(lambda x: x, dtype="float64"), 'output "y" is float32 in the source and float64 in the target'),
+        (Function(lambda x: x, input_dtype="int64"), 'input "x" is float32 in the source and int64'),
+        (Function(lambda x: x, inputs=(2, 3)), "input x float32[batch, 3] of the source is x float32[2, 3]"),
+        (Function(lambda x: x, inputs=("batch", 4)), "input x float32[batch, 3] of the source is x float32[batch, 4]"),
+        (Function(lambda x: x, inputs=("batch", 3, 1)), "float32[batch, 3, 1]"),
+    ],
+)
+def test_interfaces_must_be_the_same(target: Function, said: str) -> None:
+    verdict = compare(plus(0), target)
+    assert not verdict.passed
+    assert verdict.runs == ()
+    assert said in "; ".join(verdict.interface)
+
+
+def test_nameless_dimensions_of_the_target_are_open() -> None:
+    assert compare(plus(0), Function(lambda x: x, inputs=(None, 3))).passed
+
+
+def test_shapes_and_dtypes_of_values_must_be_the_same() -> None:
+    source = Function(lambda x: x, outputs=("batch", 3))
+    transposed = compare(source, Function(lambda x: x.T, outputs=(None, None)))
+    assert not transposed.passed
+    assert "shape is [2, 3] in the source and [3, 2] in the target" in problems(transposed)
+    # One row would broadcast; it must not.
+    assert not compare(source, Function(lambda x: x[:1], outputs=(None, 3))).passed
+    assert "dtype is float32" in problems(compare(source, Function(lambda x: x.astype(np.float64))))
+
+
+def test_a_target_that_fails_at_some_size_does_not_pass() -> None:
+    def only_two(x: Array) -> Array:
+        if len(x) != 2:
+            raise ValueError("Matrix size-incompatible")
+        return x
+
+    verdict = compare(plus(0), Function(only_two))
+    assert not verdict.passed
+    assert [run.passed for run in verdict.runs] == [run.sizes["batch"] == 2 for run in verdict.runs]
+    assert "ValueError: Matrix size-incompatible" in {run.failure.partition(": ")[2] for run in verdict.runs}
+
+
+def test_a_source_that_fails_is_the_requests_fault() -> None:
+    def fails(x: Array) -> Array:
+        raise RuntimeError("size mismatch")
+
+    with pytest.raises(UsageError, match="the source itself fails at batch=2: RuntimeError: size mismatch"):
+        compare(Function(fails), plus(0))
+
+
+def test_a_dead_output_is_a_warning() -> None:
+    constant = Function(lambda x: np.ones_like(x) + np.float32(1e-7) * x)
+    verdict = compare(constant, constant)
+    assert verdict.passed
+    assert verdict.warnings == ('output "y" hardly depends on the inputs: its agreement says little',)
+
+
+def test_a_model_may_write_into_its_input() -> None:
+    def in_place(x: Array) -> Array:
+        x += 1
+        return x
+
+    assert compare(Function(in_place), plus(1)).passed
+
+
+def test_sizes_and_samples() -> None:
+    verdict = compare(plus(0), plus(0), sizes=[{"batch": 7}], sample={"x": np.ones((4, 3), np.float32)})
+    assert [(run.inputs, run.outputs[0].shape) for run in verdict.runs] == [
+        ("random", (7, 3)),
+        ("random", (7, 3)),
+        ("sample", (4, 3)),
+    ]
+
+
+def test_integers_reach_as_far_as_the_samples() -> None:
+    seen: list[int] = []
+
+    def look(x: Array) -> Array:
+        seen.append(int(x.max()))
+        return x
+
+    model = Function(look, dtype="int64", input_dtype="int64", inputs=("batch", 50))
+    compare(model, model, sample={"x": np.full((1, 50), 1000)})
+    assert 900 < max(seen) <= 1000
+
+
+def test_the_seed_decides_the_inputs() -> None:
+    def first(seed: int) -> float:
+        return compare(plus(0), plus(0), seed=seed).runs[0].outputs[0].scale
+
+    assert first(3) == first(3) != first(4)
+
+
+def test_an_empty_output_is_said() -> None:
+    empty = Function(lambda x: x[:, :0], outputs=("batch", 0))
+    assert "the output is empty" in notes(compare(empty, empty))

@@ -1,0 +1,504 @@
+"""The command line: parse, call, print; nothing else.
+
+Neither framework, nor numpy, is imported before a command needs it, so that `translate --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.util
+import logging
+import os
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from translate import __version__
+from translate.errors import TranslateError, UsageError
+
+if TYPE_CHECKING:
+    from translate.doctor import Diagnosis
+    from translate.inspection import Inspection
+
+# EX_SOFTWARE of sysexits.h, and 128 + SIGINT: clear of the exit codes that mean something here.
+_INTERNAL_ERROR = 70
+_INTERRUPTED = 130
+_ISSUES = "please report it, with the model if you can, to the project's issue tracker"
+
+_STAGES = {
+    "open": "opening the model",
+    "export": "exporting to ONNX",
+    "passes": "simplifying the graph",
+    "lower": "writing the SavedModel",
+    "onnx2tf": "running onnx2tf; this takes minutes",
+    "reload": "loading the SavedModel",
+    "verify": "comparing both models",
+}
+_STATES = {None: ("not verified", "yellow"), True: ("equal", "green"), False: ("NOT EQUAL", "red")}
+_PIPE_WIDTH = 140
+# `translate --help` and `doctor` work without these; everything else asks for them.
+_OPTIONAL = ("torch", "tensorflow")
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class _Cli(click.Group):
+    """Turns every exception into one message on standard error and an exit code."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        run = functools.partial(super().main, args, prog_name, complete_var, standalone_mode=False, **extra)
+        if not standalone_mode:
+            return run()
+        try:
+            sys.exit(run() or 0)
+        except click.ClickException as error:
+            _fail(error.format_message(), error.exit_code)
+        except TranslateError as error:
+            _fail(str(error), error.exit_code)
+        except ModuleNotFoundError as error:
+            if error.name not in _OPTIONAL:
+                raise
+            _fail(f"this needs {error.name}, which is not installed; pip install {error.name}", UsageError.exit_code)
+        except (click.Abort, KeyboardInterrupt):
+            _fail("interrupted; nothing was written", _INTERRUPTED)
+        except Exception as error:
+            # A defect of this program: whoever reports it needs the traceback.
+            traceback.print_exc()
+            _fail(f"unexpected {type(error).__name__}; {_ISSUES}", _INTERNAL_ERROR)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(code)
+
+
+@click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="translate")
+def main() -> None:
+    """Move trained models from PyTorch to TensorFlow, and prove that they still compute the same thing.
+
+    \b
+    Exit codes: 0 done and proven, 1 not equal, 2 usage, 3 the model cannot be opened or is not trusted,
+    4 the model cannot be translated.
+    """  # noqa: D301
+    # As Ctrl-C does: what was half written is removed on the way out.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _source_options(command: _Command) -> _Command:
+    for option in (
+        click.option("--unsafe-load", is_flag=True, help="Load pickled models; runs the code that they contain."),
+        click.option("--sample", metavar="FILE", help="Example inputs: .npz, .npy, .pt (tensors only)."),
+        click.option("--weights", metavar="FILE", help="state_dict for a factory: .safetensors, .pt (tensors only)."),
+        click.option(
+            "--input",
+            "inputs",
+            metavar="NAME:DIMS[:DTYPE]",
+            multiple=True,
+            help="An input, as in x:batch,3,224,224 or ids:batch,seq:int64. A name in DIMS is a symbolic dimension; "
+            "NAME may be left out (forward's own order); DTYPE defaults to float32. Repeatable.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _verdict_options(command: _Command) -> _Command:
+    for option in (
+        click.option("--json", "as_json", is_flag=True, help="Print the report as JSON instead of text."),
+        click.option("--report", "reports", metavar="FILE", multiple=True, help="Write .json, .xml (JUnit) or .md."),
+        click.option("--seed", default=0, show_default=True, help="Seed of the random inputs."),
+        click.option("--atol", type=click.FloatRange(min=0), help="Classic |a-b| <= atol + rtol*|a| instead."),
+        click.option("--rtol", type=click.FloatRange(min=0), help="Classic |a-b| <= atol + rtol*|a| instead."),
+    ):
+        command = option(command)
+    return command
+
+
+@main.command()
+@click.argument("source")
+@click.option("-o", "--output", metavar="DIR", help="The SavedModel's folder.  [default: <source>_tf here]")
+@click.option("--force", is_flag=True, help="Replace an existing SavedModel, once the new one is proven.")
+@click.option("--engine", type=click.Choice(["native", "onnx2tf"]), default="native", show_default=True)
+@click.option("--verify/--no-verify", default=True, help="Prove that both compute the same (default).")
+@_source_options
+@_verdict_options
+def torch2tf(
+    source: str,
+    output: str | None,
+    force: bool,
+    engine: Any,
+    verify: bool,
+    inputs: Sequence[str],
+    weights: str | None,
+    sample: str | None,
+    unsafe_load: bool,
+    rtol: float | None,
+    atol: float | None,
+    seed: int,
+    reports: Sequence[str],
+    as_json: bool,
+) -> int:
+    """Translate a PyTorch model to a TensorFlow SavedModel.
+
+    \b
+    SOURCE is one of
+      model.pt2                 an ExportedProgram
+      model.pt                  TorchScript, or with --unsafe-load a pickled module
+      model.onnx                ONNX
+      package.module:factory    a function or class that makes the module
+      path/file.py:factory      the same, in a file
+      folder                    a Hugging Face model
+    """  # noqa: D301
+    from translate.reports import check_report_path
+    from translate.reports.schema import result_report
+
+    for path in reports:
+        check_report_path(Path(path))
+    began = time.perf_counter()
+    with _progress() as progress, _quiet_frameworks():
+        from translate import routes
+
+        loaded = time.perf_counter()
+        try:
+            result = routes.torch2tf(
+                source,
+                output,
+                inputs=inputs,
+                sample=sample,
+                weights=weights,
+                engine=engine,
+                verify=verify,
+                force=force,
+                rtol=rtol,
+                atol=atol,
+                seed=seed,
+                unsafe_load=unsafe_load,
+                progress=progress,
+            )
+            failure = None
+        except routes.NotEqualError as error:
+            result, failure = error.result, error
+    report = result_report(result)
+    report["seconds"] = {"start": round(loaded - began, 3), **report["seconds"]}
+    _publish_report(report, reports, as_json, _show_result)
+    if failure is not None:
+        raise failure
+    return 0
+
+
+@main.command()
+@click.argument("source")
+@click.argument("target")
+@click.option("--sizes", metavar="NAME=SIZE,...", multiple=True, help="Sizes to run at, as in batch=1,2,7. Repeatable.")
+@_source_options
+@_verdict_options
+def verify(
+    source: str,
+    target: str,
+    sizes: Sequence[str],
+    inputs: Sequence[str],
+    weights: str | None,
+    sample: str | None,
+    unsafe_load: bool,
+    rtol: float | None,
+    atol: float | None,
+    seed: int,
+    reports: Sequence[str],
+    as_json: bool,
+) -> int:
+    """Compare two models on the same inputs.
+
+    SOURCE and TARGET are any two of what torch2tf takes, or SavedModel folders. --input, --sample and --weights belong
+    to SOURCE.
+    """
+    from translate.errors import ParityError
+    from translate.reports import check_report_path
+    from translate.reports.schema import verify_report
+
+    for path in reports:
+        check_report_path(Path(path))
+    saved_models = Path(source).is_dir() or Path(target).is_dir()
+    with _progress() as progress, _quiet_frameworks(tensorflow=saved_models):
+        from translate.models.open import open_model
+        from translate.models.renamed import with_signature_names
+        from translate.routes import read_sample
+        from translate.verify import compare
+        from translate.verify.sizes import parse_sizes, size_choices
+
+        start = time.perf_counter()
+        asked = parse_sizes(sizes)
+        notes: list[str] = []
+        progress("open")
+        ours = open_model(source, inputs=inputs, sample=sample, weights=weights, unsafe_load=unsafe_load, notes=notes)
+        names = [spec.name for spec in ours.inputs]
+        # A SavedModel made from a source had to rename such inputs; so both are compared under the same names.
+        ours = with_signature_names(ours)
+        theirs = with_signature_names(open_model(target, unsafe_load=unsafe_load, notes=notes))
+        arrays = None if sample is None else read_sample(sample, names, ours)
+        progress("verify")
+        verdict = compare(ours, theirs, sizes=size_choices(ours, asked), sample=arrays, seed=seed, rtol=rtol, atol=atol)
+    report = verify_report(source, target, verdict, notes, time.perf_counter() - start)
+    _publish_report(report, reports, as_json, _show_verify)
+    if not verdict.passed:
+        raise ParityError(f"{source} and {target} do not compute the same")
+    return 0
+
+
+@main.command()
+@click.argument("model")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@_source_options
+def inspect(
+    model: str,
+    inputs: Sequence[str],
+    weights: str | None,
+    sample: str | None,
+    unsafe_load: bool,
+    as_json: bool,
+) -> int:
+    """Show what a model takes, returns and is made of, and whether it translates."""
+    with _progress() as progress, _quiet_frameworks():
+        from translate.inspection import inspect as look
+        from translate.models.open import open_model
+
+        progress("open")
+        notes: list[str] = []
+        opened = open_model(model, inputs=inputs, sample=sample, weights=weights, unsafe_load=unsafe_load, notes=notes)
+        progress("inspect")
+        found = look(opened, notes)
+    if as_json:
+        from translate.reports.schema import inspection_report, render_json
+
+        click.echo(render_json(inspection_report(model, found)), nl=False)
+    else:
+        _print_inspection(model, found)
+    return 0
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+def doctor(as_json: bool) -> int:
+    """Show versions, devices, engines and problems of the installation."""
+    with _quiet_frameworks(tensorflow=False), _captured_stderr():
+        from translate.doctor import diagnose
+
+        found = diagnose()
+    if as_json:
+        from translate.reports.schema import diagnosis_report, render_json
+
+        click.echo(render_json(diagnosis_report(found)), nl=False)
+    else:
+        _print_diagnosis(found)
+    return 0
+
+
+@contextlib.contextmanager
+def _quiet_frameworks(*, tensorflow: bool = True) -> Iterator[None]:
+    """Keep the frameworks' start-up chatter off the terminal; what is set in the environment counts."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if tensorflow and importlib.util.find_spec("tensorflow") is not None:
+                with _captured_stderr():
+                    # Some of it is written past Python, and before TensorFlow reads its own log level.
+                    importlib.import_module("tensorflow")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+@contextlib.contextmanager
+def _captured_stderr() -> Iterator[None]:
+    """Hold back what the process writes to standard error; show it if it ends in an exception."""
+    with tempfile.TemporaryFile() as held:
+        sys.stderr.flush()
+        saved = os.dup(2)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """Yield what to call with the name of each stage as it begins; shown only on a terminal."""
+    # A stream of its own: standard error may be held back meanwhile, see _captured_stderr.
+    with os.fdopen(os.dup(2), "w") as stream:
+        console = Console(file=stream)
+        if not console.is_terminal:
+            yield lambda stage: None
+            return
+        with console.status("loading the frameworks") as status:
+            yield lambda stage: status.update(_STAGES.get(stage, stage))
+
+
+def _publish_report(
+    report: Mapping[str, Any], paths: Sequence[str], as_json: bool, show: Callable[[Console, Mapping[str, Any]], None]
+) -> None:
+    from translate.publish import write_file
+    from translate.reports import render
+
+    for path in paths:
+        write_file(Path(path), render(report, Path(path).suffix))
+    if as_json:
+        click.echo(render(report, ".json"), nl=False)
+    else:
+        show(_console(), report)
+
+
+def _console() -> Console:
+    # Into a file or a pipe a table may be wider than rich's default of 80 columns.
+    return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
+
+
+def _show_result(console: Console, report: Mapping[str, Any]) -> None:
+    written = "nothing" if report["output"] is None else f"{report['output']}  {_size(report['bytes'])}"
+    weights = report["weights"]
+    rows = [
+        ("source", f"{report['source']['path']}  {report['source']['kind']}"),
+        ("written", written),
+        ("engine", report["engine"]),
+        *_interface(report),
+        ("weights", _weights(weights["trainable"], weights["frozen"])),
+    ]
+    if report["transposes"] is not None:
+        rows.append(("transposes", f"{report['transposes']} left in the graph"))
+    _show(console, "torch2tf", rows, report)
+
+
+def _show_verify(console: Console, report: Mapping[str, Any]) -> None:
+    rows = [(side, f"{report[side]['path']}  {report[side]['kind']}") for side in ("source", "target")]
+    _show(console, "verify", rows, report)
+
+
+def _show(console: Console, title: str, rows: list[tuple[str, str]], report: Mapping[str, Any]) -> None:
+    verdict = report["verdict"]
+    rows += [("note", note) for note in report["notes"]]
+    if verdict is not None:
+        rows += [("differs", difference) for difference in verdict["interface"]]
+        rows += [("warning", warning) for warning in verdict["warnings"]]
+    rows.append(("seconds", ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in report["seconds"].items())))
+    parts: list[RenderableType] = [_grid(rows)]
+    if verdict is not None and verdict["runs"]:
+        parts += ["", _verdict_table(verdict)]
+    state, style = _STATES[None if verdict is None else verdict["passed"]]
+    console.print(Panel(Group(*parts), title=f"{title}: {state}", border_style=style, expand=False))
+
+
+def _verdict_table(verdict: Mapping[str, Any]) -> Table:
+    """Return one row for each output at each size: the worst of its seeds."""
+    from translate.reports.markdown import run_text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    for column in ("sizes", "output"):
+        table.add_column(column, overflow="fold")
+    for column in ("max abs", "max rel", "scale", "of limit", "cosine"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("", overflow="fold")
+    worst: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for run in verdict["runs"]:
+        sizes = run_text(run)
+        if run["failure"]:
+            table.add_row(Text(sizes), *[""] * 6, Text(run["failure"], style="red"))
+        for output in run["outputs"]:
+            before = worst.setdefault((sizes, output["name"]), output)
+            if output["error"] > before["error"]:
+                worst[sizes, output["name"]] = output
+    for (sizes, name), output in worst.items():
+        cosine = "" if output["cosine"] is None else f"{output['cosine']:.6f}"
+        numbers = [f"{output[key]:.1e}" for key in ("max_abs", "max_rel", "scale")]
+        mark = Text("; ".join(["ok", *output["notes"]]), style="green")
+        if not output["passed"]:
+            mark = Text("; ".join([*output["problems"], *output["notes"]]), style="red")
+        table.add_row(Text(sizes.replace(" ", "\n")), Text(name), *numbers, f"{output['error']:.2g}", cosine, mark)
+    return table
+
+
+def _print_inspection(name: str, found: Inspection) -> None:
+    rows = [
+        ("model", f"{name}  {found.kind}"),
+        *[("input", str(spec)) for spec in found.inputs],
+        *[("output", str(spec)) for spec in found.outputs],
+        ("weights", _weights(found.trainable, found.frozen)),
+        ("operators", ", ".join(f"{operator} {count}" for operator, count in found.operators.items())),
+        *[("note", note) for note in found.notes],
+    ]
+    if found.translates_to is not None:
+        rows.append(("torch2tf", "every operator has a lowering"))
+    rows += [("torch2tf", text) for text in filter(None, [found.refusal, *map(str, found.problems)])]
+    _console().print(_grid(rows))
+
+
+def _print_diagnosis(found: Diagnosis) -> None:
+    rows = [
+        ("python", f"{found.python} on {found.platform}"),
+        *[(name, version or "not installed") for name, version in found.packages.items()],
+        *[(f"{framework} runs on", ", ".join(devices)) for framework, devices in found.devices.items()],
+        *[(f"--engine {name}", "yes" if usable else "no") for name, usable in found.engines.items()],
+        *[("problem", problem) for problem in found.problems],
+    ]
+    if not found.problems:
+        rows.append(("problems", "none"))
+    _console().print(_grid(rows))
+
+
+def _interface(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    from translate.reports.markdown import spec_text
+
+    return [(key.removesuffix("s"), spec_text(spec)) for key in ("inputs", "outputs") for spec in report[key]]
+
+
+def _grid(rows: Sequence[tuple[str, str]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    previous = None
+    for label, value in rows:
+        # Text, not markup: names and paths may hold brackets.
+        grid.add_row("" if label == previous else label, Text(value))
+        previous = label
+    return grid
+
+
+def _weights(trainable: int, frozen: int) -> str:
+    return f"{trainable:,} trainable values, {frozen:,} not" if trainable or frozen else "none as variables"
+
+
+def _size(number: int) -> str:
+    size = float(number)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"

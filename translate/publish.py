@@ -1,0 +1,101 @@
+"""Put a result into place whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from translate.errors import UsageError
+
+
+@contextmanager
+def staging(destination: Path, *, force: bool) -> Iterator[Path]:
+    """Yield the path of a folder to build the result for `destination` in; it is removed at the end.
+
+    It lies on the destination's file system, so that `publish` can rename. Raises `UsageError`, before anything is
+    written, when the destination exists and `force` is off, when it is nothing that may be replaced, or when it
+    cannot be written.
+    """
+    check(destination, force=force)
+    parent = _nearest_folder(destination)
+    try:
+        scratch = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=parent))
+    except OSError as error:
+        raise UsageError(f"cannot write {destination}: {error.strerror}") from error
+    try:
+        yield scratch / "result"
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def check(destination: Path, *, force: bool) -> None:
+    """Raise `UsageError` unless a SavedModel may be written to `destination`.
+
+    With `force` an empty folder or a SavedModel is replaced, and nothing else: `-o ~ --force` must not empty a home.
+    """
+    if not os.path.lexists(destination):
+        return
+    if not force:
+        raise UsageError(f"{destination} already exists; --force replaces it, -o names another place")
+    is_folder = destination.is_dir() and not destination.is_symlink()
+    if not is_folder or not ((destination / "saved_model.pb").is_file() or not any(destination.iterdir())):
+        raise UsageError(f"{destination} exists and is no SavedModel folder; --force does not replace it")
+    working = Path.cwd()
+    if destination.resolve() in (working, *working.parents):
+        raise UsageError(f"{destination} holds the working directory; --force does not replace it")
+
+
+def publish(result: Path, destination: Path) -> None:
+    """Rename `result` to `destination`; what stood there goes only once the result is in its place.
+
+    Raises `UsageError` when the file system refuses; the destination is then as it was.
+    """
+    # Beside the result, in the staging folder: removed with it.
+    aside = result.with_name("replaced")
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        if destination.exists():
+            destination.rename(aside)
+        try:
+            result.rename(destination)
+        except OSError:
+            if aside.exists():
+                aside.rename(destination)
+            raise
+    except OSError as error:
+        raise UsageError(f"cannot write {destination}: {error.strerror}") from error
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write `text` to `path`, whole or not at all. Raises `UsageError` when it cannot be written."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+            # mkstemp makes files private to the user; a report is an ordinary file.
+            os.chmod(name, 0o666 & ~_umask())
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _nearest_folder(destination: Path) -> Path:
+    """Return the closest ancestor that exists. Raises `UsageError` when it is not a folder."""
+    parent = next(ancestor for ancestor in destination.absolute().parents if os.path.lexists(ancestor))
+    if not parent.is_dir():
+        raise UsageError(f"cannot write {destination}: {parent} is not a folder")
+    return parent
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

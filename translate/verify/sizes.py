@@ -1,0 +1,42 @@
+"""Which sizes of the symbolic dimensions two models are compared at."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from translate.errors import UsageError
+from translate.models.base import Model
+from translate.models.inputs import default_sizes, symbols
+
+
+def parse_sizes(options: Sequence[str]) -> dict[str, list[int]]:
+    """Read `--sizes` options such as `batch=1,2,7`. Raises `UsageError`."""
+    sizes: dict[str, list[int]] = {}
+    for option in options:
+        match = re.fullmatch(r"([A-Za-z_]\w*)=(\d+(?:,\d+)*)", option)
+        if match is None:
+            raise UsageError(f"--sizes {option!r} is not NAME=SIZE,SIZE,..., such as batch=1,2,7")
+        sizes.setdefault(match[1], []).extend(int(size) for size in match[2].split(","))
+    return sizes
+
+
+def size_choices(source: Model, asked: Mapping[str, Sequence[int]] | None = None) -> list[dict[str, int]]:
+    """Return the sets of sizes to compare at: every asked size at least once, not every combination of them.
+
+    A dimension that was not asked for takes its default sizes. Raises `UsageError` for a dimension that the source
+    does not have.
+    """
+    asked = asked or {}
+    names = symbols(source.inputs)
+    for name in asked:
+        if name not in names:
+            raise UsageError(f"--sizes {name}=...: no such dimension; the source has {', '.join(names) or 'none'}")
+    # Only PyTorch models know the least and greatest sizes of their dimensions.
+    defaults = default_sizes(source.inputs, getattr(source, "ranges", None))
+    count = max((len(values) for values in asked.values()), default=len(defaults))
+    return [
+        {name: asked[name][i % len(asked[name])] if name in asked else defaults[i % len(defaults)][name]
+         for name in names}
+        for i in range(count)
+    ]  # fmt: skip
