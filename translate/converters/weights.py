@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-# Set by the exporter on each initializer that was a parameter or a buffer of the PyTorch module.
-KIND = "translate.kind"
+from translate.converters.metadata import KIND
 
 
 def weights(model: ir.Model) -> dict[ir.Value, bool]:

@@ -1,0 +1,1 @@
+"""From PyTorch through ONNX to TensorFlow, stage by stage."""

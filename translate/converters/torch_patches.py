@@ -1,0 +1,329 @@
+"""What PyTorch's exporter needs to keep sizes symbolic that could be, and to write attention as PyTorch computes it.
+
+torch.export unrolls nn.LSTM, nn.GRU and nn.RNN over the sequence, and so fixes its length: while a model is exported
+they are opaque operators, which become ONNX's LSTM, GRU and RNN. torch.linspace and the search for the best order of
+a long einsum take plain integers, and so fix the sizes that they see: the first is written with arange, the second
+left out. Attention has a translation of its own, because torchlib's gives rows whose mask is all False the mean of the
+values, where PyTorch gives zeros.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import onnx_ir as ir
+import torch
+from onnxscript.function_libs.torch_lib.tensor_typing import TFloat
+from onnxscript.onnx_opset import opset20 as op
+from torch import Tensor
+from torch.nn.modules import rnn
+from torch.overrides import TorchFunctionMode
+
+from translate.errors import UnsupportedError
+
+# The module that nn.LSTM and the like call; it is private, and replaced while a model is exported.
+_VF: Any = vars(rnn)["_VF"]
+# The order of ONNX's gates among PyTorch's: LSTM i,f,g,o → i,o,f,c; GRU r,z,n → z,r,h.
+_GATES = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}
+
+
+@torch.library.custom_op("translate::lstm", mutates_args=())
+def _lstm(
+    input: Tensor,
+    hx: Sequence[Tensor],
+    params: Sequence[Tensor],
+    has_biases: bool,
+    num_layers: int,
+    bidirectional: bool,
+    batch_first: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    options = (has_biases, num_layers, 0.0, False, bidirectional, batch_first)
+    result: tuple[Tensor, Tensor, Tensor] = _VF.lstm(input, tuple(hx), tuple(params), *options)
+    return result
+
+
+@_lstm.register_fake
+def _(
+    input: Tensor,
+    hx: Sequence[Tensor],
+    params: Sequence[Tensor],
+    has_biases: bool,
+    num_layers: int,
+    bidirectional: bool,
+    batch_first: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    output = _output_like(input, hx[0], bidirectional)
+    return output, torch.empty_like(hx[0]), torch.empty_like(hx[1])
+
+
+@torch.library.custom_op("translate::rnn", mutates_args=())
+def _rnn(
+    input: Tensor,
+    hx: Tensor,
+    params: Sequence[Tensor],
+    kind: str,
+    has_biases: bool,
+    num_layers: int,
+    bidirectional: bool,
+    batch_first: bool,
+) -> tuple[Tensor, Tensor]:
+    options = (has_biases, num_layers, 0.0, False, bidirectional, batch_first)
+    result: tuple[Tensor, Tensor] = getattr(_VF, kind)(input, hx, tuple(params), *options)
+    return result
+
+
+@_rnn.register_fake
+def _(
+    input: Tensor,
+    hx: Tensor,
+    params: Sequence[Tensor],
+    kind: str,
+    has_biases: bool,
+    num_layers: int,
+    bidirectional: bool,
+    batch_first: bool,
+) -> tuple[Tensor, Tensor]:
+    return _output_like(input, hx, bidirectional), torch.empty_like(hx)
+
+
+def _output_like(input: Tensor, hidden: Tensor, bidirectional: bool) -> Tensor:
+    """Return an empty [time, batch, directions * hidden] (or [batch, time, ...]) beside `input`."""
+    return input.new_empty((*input.shape[:2], hidden.shape[2] * (2 if bidirectional else 1)))
+
+
+class _OpaqueVF:
+    """Stands for `torch._VF` inside torch.nn.modules.rnn; packed sequences are left alone."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_VF, name)
+
+    def lstm(self, input: Tensor, second: Any, third: Any, *options: Any) -> Any:
+        # Packed sequences have another signature; a projection (proj_size) has a fifth weight: ONNX has neither.
+        if isinstance(second, Tensor) or third[-1].shape[0] != third[0].shape[0]:
+            return _VF.lstm(input, second, third, *options)
+        return torch.ops.translate.lstm(input, second, third, *_kept(options))
+
+    def gru(self, *arguments: Any) -> Any:
+        return self._simple("gru", *arguments)
+
+    def rnn_tanh(self, *arguments: Any) -> Any:
+        return self._simple("rnn_tanh", *arguments)
+
+    def rnn_relu(self, *arguments: Any) -> Any:
+        return self._simple("rnn_relu", *arguments)
+
+    @staticmethod
+    def _simple(kind: str, input: Tensor, hidden: Tensor, params: Any, *options: Any) -> Any:
+        if isinstance(params, Tensor):
+            return getattr(_VF, kind)(input, hidden, params, *options)
+        return torch.ops.translate.rnn(input, hidden, params, kind, *_kept(options))
+
+
+def _kept(options: Sequence[Any]) -> tuple[Any, ...]:
+    """Leave out dropout and train: a model is exported in eval mode."""
+    has_biases, num_layers, _dropout, _train, bidirectional, batch_first = options
+    return has_biases, num_layers, bidirectional, batch_first
+
+
+class _SymbolicLinspace(TorchFunctionMode):
+    """Write torch.linspace with arange where the number of steps is symbolic."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        steps = args[2] if len(args) > 2 else kwargs.get("steps")
+        if function is not torch.linspace or not isinstance(steps, torch.SymInt):
+            return function(*args, **kwargs)
+        named = dict(zip(("start", "end"), args, strict=False)) | kwargs
+        return _linspace(named["start"], named["end"], steps, kwargs.get("dtype"), kwargs.get("device"))
+
+
+def _linspace(start: Any, end: Any, steps: Any, dtype: torch.dtype | None, device: Any) -> Tensor:
+    """Return `steps` evenly spaced numbers; from both ends inwards, as torch.linspace does."""
+    dtype = dtype or torch.get_default_dtype()
+    index = torch.arange(steps, dtype=dtype, device=device)
+    step = (end - start) / torch.sym_max(steps - 1, 1)  # type: ignore[no-untyped-call]
+    return torch.where(index < (steps + 1) // 2, start + step * index, end - step * (steps - 1 - index))
+
+
+@contextlib.contextmanager
+def symbolic_sizes() -> Iterator[None]:
+    """Keep sizes symbolic where torch.export would fix them; see this module's docstring."""
+    vars(rnn)["_VF"] = _OpaqueVF()
+    try:
+        with _SymbolicLinspace(), torch.backends.opt_einsum.flags(enabled=False):
+            yield
+    finally:
+        vars(rnn)["_VF"] = _VF
+
+
+def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
+    """Return what torch.onnx.export needs to write these operators as ONNX nodes."""
+    return {
+        torch.ops.translate.lstm.default: _onnx_lstm,
+        torch.ops.translate.rnn.default: _onnx_rnn,
+        # A program that was exported elsewhere has PyTorch's own operators.
+        torch.ops.aten.lstm.input: _onnx_aten_lstm,
+        torch.ops.aten.scaled_dot_product_attention.default: _onnx_attention,
+    }
+
+
+def _onnx_attention(
+    query: TFloat,
+    key: TFloat,
+    value: TFloat,
+    attn_mask: Any = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Any:
+    """Write softmax(query @ keyᵀ * scale + mask) @ value, all [*, heads, time, size], as PyTorch defines it."""
+    rank = len(query.shape)
+    if enable_gqa:
+        key, value = (_repeat_heads(tensor, query) for tensor in (key, value))
+    if scale is None:
+        size = op.CastLike(op.Shape(query, start=rank - 1), query)
+        factor = op.Reciprocal(op.Sqrt(size))
+    else:
+        factor = op.CastLike(op.Constant(value_float=scale), query)
+    transposed = op.Transpose(key, perm=[*range(rank - 2), rank - 1, rank - 2])
+    scores = op.MatMul(op.Mul(query, factor), transposed)
+    zero = op.CastLike(op.Constant(value_float=0.0), query)
+    infinite = op.CastLike(op.Constant(value_float=float("-inf")), query)
+    if is_causal:
+        square = op.Expand(op.Constant(value_float=1.0), op.Shape(scores, start=rank - 2))
+        attn_mask = op.Cast(op.Trilu(square, upper=0), to=ir.DataType.BOOL)
+    if attn_mask is None:
+        return op.MatMul(op.Softmax(scores, axis=-1), value)
+    # A row that may see nothing is zero, not the NaN of a softmax over nothing.
+    if is_causal or attn_mask.dtype == ir.DataType.BOOL:
+        weights = op.Softmax(op.Where(attn_mask, scores, infinite), axis=-1)
+        return op.MatMul(op.Where(attn_mask, weights, zero), value)
+    scores = op.Add(scores, attn_mask)
+    blind = op.Equal(op.ReduceMax(scores, [-1], keepdims=1), infinite)
+    return op.MatMul(op.Where(blind, zero, op.Softmax(scores, axis=-1)), value)
+
+
+def _repeat_heads(tensor: Any, query: Any) -> Any:
+    """Repeat each of the heads [batch, heads, time, size] of a key or value as often as grouped queries need."""
+    batch, time, size = (op.Shape(tensor, start=axis, end=axis + 1) for axis in (0, 2, 3))
+    heads, groups = op.Shape(query, start=1, end=2), op.Shape(tensor, start=1, end=2)
+    wide = op.Concat(batch, groups, op.Div(heads, groups), time, size, axis=0)
+    return op.Reshape(op.Expand(op.Unsqueeze(tensor, [2]), wide), op.Concat(batch, heads, time, size, axis=0))
+
+
+def _onnx_lstm(
+    input: TFloat,
+    hx: Sequence[TFloat],
+    params: Sequence[TFloat],
+    has_biases: bool,
+    num_layers: int,
+    bidirectional: bool,
+    batch_first: bool,
+) -> Any:
+    def layer(x: Any, weights: Any, states: Any, attributes: dict[str, Any]) -> Any:
+        w, r, b = weights
+        return op.LSTM(x, w, r, b, None, *states, **attributes)
+
+    return _stack("LSTM", layer, input, list(hx), params, has_biases, num_layers, bidirectional, batch_first)
+
+
+def _onnx_aten_lstm(
+    input: TFloat,
+    hx: Sequence[TFloat],
+    params: Sequence[TFloat],
+    has_biases: bool,
+    num_layers: int,
+    dropout: float,
+    train: bool,
+    bidirectional: bool,
+    batch_first: bool,
+) -> Any:
+    # torchlib ignores the fifth weight, and so gives wrong numbers.
+    if len(params) != num_layers * (2 if bidirectional else 1) * (4 if has_biases else 2):
+        raise UnsupportedError("ONNX's LSTM has no projection: nn.LSTM with proj_size cannot be exported")
+    return _onnx_lstm(input, hx, params, has_biases, num_layers, bidirectional, batch_first)
+
+
+def _onnx_rnn(
+    input: TFloat,
+    hx: TFloat,
+    params: Sequence[TFloat],
+    kind: str,
+    has_biases: bool,
+    num_layers: int,
+    bidirectional: bool,
+    batch_first: bool,
+) -> Any:
+    def layer(x: Any, weights: Any, states: Any, attributes: dict[str, Any]) -> Any:
+        w, r, b = weights
+        if kind == "gru":
+            # PyTorch multiplies the reset gate after the recurrent matrix.
+            return op.GRU(x, w, r, b, None, *states, linear_before_reset=1, **attributes)
+        activation = "Relu" if kind == "rnn_relu" else "Tanh"
+        return op.RNN(x, w, r, b, None, *states, activations=[activation] * (1 + bidirectional), **attributes)
+
+    cell = "GRU" if kind == "gru" else "RNN"
+    return _stack(cell, layer, input, [hx], params, has_biases, num_layers, bidirectional, batch_first)
+
+
+def _stack(
+    cell: str,
+    layer: Callable[..., Any],
+    x: Any,
+    states: list[Any],
+    params: Sequence[Any],
+    has_biases: bool,
+    num_layers: int,
+    bidirectional: bool,
+    batch_first: bool,
+) -> Any:
+    """Write the layers one after the other: x [time, batch, features] → [time, batch, directions * hidden]."""
+    directions = 2 if bidirectional else 1
+    per_direction = 4 if has_biases else 2
+    hidden = states[0].shape[2]
+    attributes = {"hidden_size": hidden, "direction": "bidirectional" if bidirectional else "forward"}
+    if batch_first:
+        x = op.Transpose(x, perm=[1, 0, 2])
+    last: list[list[Any]] = [[] for _ in states]
+    for index in range(num_layers):
+        own = params[index * directions * per_direction :][: directions * per_direction]
+        weights = _weights(cell, own, has_biases, directions)
+        begin, end = [index * directions], [(index + 1) * directions]
+        first = states if num_layers == 1 else [op.Slice(state, begin, end, [0]) for state in states]
+        y, *final = layer(x, weights, first, attributes)
+        # y is [time, directions, batch, hidden].
+        x = op.Reshape(op.Transpose(y, perm=[0, 2, 1, 3]), [0, 0, directions * hidden])
+        for collected, state in zip(last, final, strict=True):
+            collected.append(state)
+    if batch_first:
+        x = op.Transpose(x, perm=[1, 0, 2])
+    return (x, *(states[0] if len(states) == 1 else op.Concat(*states, axis=0) for states in last))
+
+
+def _weights(cell: str, params: Sequence[Any], has_biases: bool, directions: int) -> tuple[Any, Any, Any]:
+    """Return ONNX's W, R [directions, gates * hidden, features] and B [directions, 2 * gates * hidden] or None."""
+    per_direction = len(params) // directions
+    groups = [params[index * per_direction :][:per_direction] for index in range(directions)]
+    w = _join([op.Unsqueeze(_reorder(cell, group[0]), [0]) for group in groups])
+    r = _join([op.Unsqueeze(_reorder(cell, group[1]), [0]) for group in groups])
+    if not has_biases:
+        return w, r, None
+    biases = [op.Concat(_reorder(cell, group[2]), _reorder(cell, group[3]), axis=0) for group in groups]
+    return w, r, _join([op.Unsqueeze(bias, [0]) for bias in biases])
+
+
+def _reorder(cell: str, weight: Any) -> Any:
+    gates = _GATES[cell]
+    if len(gates) == 1:
+        return weight
+    parts = op.Split(weight, num_outputs=len(gates), axis=0)
+    return op.Concat(*(parts[gate] for gate in gates), axis=0)
+
+
+def _join(parts: Sequence[Any]) -> Any:
+    return parts[0] if len(parts) == 1 else op.Concat(*parts, axis=0)

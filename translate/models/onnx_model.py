@@ -1,0 +1,101 @@
+"""ONNX models, run by onnxruntime, or by onnx's own slow reference where that is not installed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from translate.errors import OpenError
+from translate.models.base import Array, Dim, Model, Spec
+from translate.models.inputs import check_feeds
+
+# A protobuf message cannot be longer than 2 GiB; the graph itself needs some of it.
+_MAX_PROTO_BYTES = 1_900_000_000
+
+
+class OnnxModel(Model):
+    """An ONNX graph: `model` is its onnx_ir form, `path` the file that it came from, if any."""
+
+    kind = "ONNX"
+
+    def __init__(self, model: ir.Model, path: Path | None = None, notes: list[str] | None = None) -> None:
+        self.model = model
+        self.path = path
+        self._notes = notes if notes is not None else []
+        initializers = model.graph.initializers
+        # Before IR version 4 every initializer was listed as an input too.
+        self.inputs = tuple(_spec(value) for value in model.graph.inputs if value.name not in initializers)
+        self.outputs = tuple(_spec(value) for value in model.graph.outputs)
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Run once on the CPU. Raises `UsageError` when a name is missing or unknown."""
+        check_feeds(self.inputs, feeds)
+        results = self._runner(dict(feeds))
+        return {spec.name: result for spec, result in zip(self.outputs, results, strict=True)}
+
+    @cached_property
+    def _runner(self) -> Callable[[dict[str, Array]], list[Array]]:
+        try:
+            import onnxruntime
+        except ImportError:
+            from onnx.reference import ReferenceEvaluator
+
+            self._notes.append("onnxruntime is not installed; the ONNX model is run by onnx.reference, which is slow")
+            reference = ReferenceEvaluator(ir.serde.serialize_model(self.model))
+            return lambda feeds: list(reference.run(None, feeds))
+        options = onnxruntime.SessionOptions()
+        # Errors are raised anyway; they need not be logged too.
+        options.log_severity_level = 4
+        session = self._session(onnxruntime, options)
+        return lambda feeds: list(session.run(None, feeds))
+
+    def _session(self, onnxruntime: Any, options: Any) -> Any:
+        providers = ["CPUExecutionProvider"]
+        if self.path is not None:
+            return onnxruntime.InferenceSession(str(self.path), options, providers=providers)
+        weights = sum(v.const_value.nbytes for v in self.model.graph.initializers.values() if v.const_value is not None)
+        if weights < _MAX_PROTO_BYTES:
+            proto = ir.serde.serialize_model(self.model).SerializeToString()
+            return onnxruntime.InferenceSession(proto, options, providers=providers)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "model.onnx")
+            ir.save(self.model, path, external_data="model.onnx.data")
+            return onnxruntime.InferenceSession(str(path), options, providers=providers)
+
+
+def open_onnx(path: Path, notes: list[str] | None = None) -> OnnxModel:
+    """Open an ONNX file and its external data. Raises `OpenError`."""
+    try:
+        model = ir.load(path)
+        for value in model.graph.initializers.values():
+            # External data is read lazily; a missing file should be said now.
+            if isinstance(value.const_value, ir.ExternalTensor) and not Path(value.const_value.path).is_file():
+                raise OpenError(f"{path} keeps its weights in {value.const_value.path}, which is missing")
+    except OpenError:
+        raise
+    except Exception as error:
+        # Protobuf's DecodeError has no stable place to be imported from.
+        raise OpenError(f"{path} is no readable ONNX file: {error}") from error
+    if not model.graph.outputs:
+        raise OpenError(f"{path} is no ONNX model: it has no outputs")
+    return OnnxModel(model, path, notes)
+
+
+def _spec(value: ir.Value) -> Spec:
+    dtype = "float32" if value.dtype is None else _dtype_name(value.dtype)
+    shape = None if value.shape is None else tuple(_dim(dim) for dim in value.shape)
+    # torch_to_onnx keeps an output's own name here when an input has the same.
+    return Spec(value.metadata_props.get("translate.name", value.name) or "", dtype, shape)
+
+
+def _dtype_name(dtype: ir.DataType) -> str:
+    return "str" if dtype == ir.DataType.STRING else dtype.numpy().name
+
+
+def _dim(dim: int | ir.SymbolicDim) -> Dim:
+    return dim if isinstance(dim, int) else (dim.value or None)

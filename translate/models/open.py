@@ -1,0 +1,253 @@
+"""Open a model: find out by its content what a file, folder, name or object is, and make a `Model` of it."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from translate.errors import OpenError, UntrustedError, UsageError
+from translate.models import archive
+from translate.models.base import Model, Spec
+from translate.models.inputs import load_sample, name_sample, parse_input, spec_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+KINDS = (
+    "an ExportedProgram (.pt2), TorchScript (.pt), ONNX (.onnx), a SavedModel folder, a Hugging Face folder, "
+    "package.module:factory or path/file.py:factory"
+)
+
+
+def open_model(
+    source: object,
+    *,
+    inputs: Sequence[str | Spec] = (),
+    sample: str | Path | None = None,
+    weights: str | Path | None = None,
+    signature: str = "serving_default",
+    unsafe_load: bool = False,
+    notes: list[str] | None = None,
+) -> Model:
+    """Open a model from a path, a `module:factory` name, or a live object.
+
+    `source` is a path or one of: nn.Module, ExportedProgram, ScriptModule, onnx_ir.Model, Model. `inputs` are
+    `--input` options or specs, `sample` a file of example inputs, `weights` a state_dict for a factory or class,
+    `signature` which function of a SavedModel to run. Pickled code is only loaded with `unsafe_load`. What the user
+    should know but is no error is appended to `notes`.
+    Raises `OpenError`, `UntrustedError` for files that would run code, `UsageError` for options that do not fit.
+    """
+    notes = notes if notes is not None else []
+    specs = [parse_input(item) if isinstance(item, str) else item for item in inputs]
+    options = _Options(specs, sample, weights, signature, unsafe_load, notes)
+    if isinstance(source, Model):
+        return source
+    if isinstance(source, str | Path):
+        return _open_path(str(source), options)
+    return _open_object(source, options)
+
+
+class _Options:
+    """The options of `open_model`, passed on together."""
+
+    def __init__(
+        self,
+        inputs: Sequence[Spec],
+        sample: str | Path | None,
+        weights: str | Path | None,
+        signature: str,
+        unsafe_load: bool,
+        notes: list[str],
+    ) -> None:
+        self.inputs = inputs
+        self.sample = sample
+        self.weights = Path(weights) if weights is not None else None
+        self.signature = signature
+        self.unsafe_load = unsafe_load
+        self.notes = notes
+
+
+def _open_object(source: object, options: _Options) -> Model:
+    """Open a live object; its framework is imported already, so look only at what is loaded."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(source, torch.nn.Module):
+        return _open_module(source, options)
+    if torch is not None and isinstance(source, torch.export.ExportedProgram):
+        return _open_program(source, options)
+    onnx_ir = sys.modules.get("onnx_ir")
+    if onnx_ir is not None and isinstance(source, onnx_ir.Model):
+        from translate.models.onnx_model import OnnxModel
+
+        return OnnxModel(source, notes=options.notes)
+    raise OpenError(f"a {type(source).__name__} is no model; expected {KINDS}, or a live model")
+
+
+def _open_path(source: str, options: _Options) -> Model:
+    path = Path(source)
+    if not path.exists():
+        # A colon in a name that is no path separates a module or file from its factory.
+        place, colon, attribute = source.rpartition(":")
+        if colon and attribute.isidentifier():
+            return _open_module(_make(place, attribute), options)
+        raise OpenError(f"no such file or folder: {source}; expected {KINDS}")
+    if options.weights is not None:
+        raise UsageError(f"--weights goes with package.module:factory or path/file.py:factory; {source} has its own")
+    return _open_folder(path, options) if path.is_dir() else _open_file(path, options)
+
+
+def _open_folder(path: Path, options: _Options) -> Model:
+    if (path / "saved_model.pb").is_file():
+        from translate.models.saved_model import SavedModel
+
+        return SavedModel(path, options.signature)
+    if (path / "config.json").is_file():
+        return _open_module(_hugging_face(path), options)
+    raise OpenError(f"{path} is neither a SavedModel (saved_model.pb) nor a Hugging Face folder (config.json)")
+
+
+def _open_file(path: Path, options: _Options) -> Model:
+    content = archive.identify(path)
+    if content == "onnx":
+        from translate.models.onnx_model import open_onnx
+
+        return open_onnx(path, notes=options.notes)
+    from translate.models import torch_files
+
+    if content == "pt2":
+        # torch.export.load unpickles whatever the archive holds.
+        if foreign := archive.foreign_globals(path):
+            _check_trust(path, options, "an ExportedProgram with pickled objects", foreign)
+        return _open_program(torch_files.load_program(path), options)
+    if content == "torchscript":
+        return _open_module(torch_files.load_script(path), options)
+    return _open_pickle(path, options)
+
+
+def _open_pickle(path: Path, options: _Options) -> Model:
+    """Open what torch.save wrote: a module if that is trusted; a state_dict is explained."""
+    from translate.models import torch_files
+
+    try:
+        value = torch_files.load_weights_only(path)
+    except UntrustedError:
+        _check_trust(path, options, "a pickled Python object, not a format for exchange", archive.foreign_globals(path))
+        value = torch_files.load_pickle(path)
+    torch = sys.modules["torch"]
+    if isinstance(value, torch.nn.Module):
+        return _open_module(value, options)
+    raise OpenError(torch_files.explain_no_model(path, value))
+
+
+def _check_trust(path: Path, options: _Options, what: str, code: Sequence[str]) -> None:
+    """Raise `UntrustedError` unless --unsafe-load allows the file to run the code that it names."""
+    if options.unsafe_load:
+        options.notes.append(f"{path.name} is {what}; it was loaded because --unsafe-load allows it")
+        return
+    few = ", ".join(code[:4]) + (f" and {len(code) - 4} more" if len(code) > 4 else "")
+    raise UntrustedError(
+        f"{path} is {what}: loading it runs code that the file names ({few}).\n"
+        "  If you trust where it comes from, add --unsafe-load. Better: save it with torch.export.save, or save\n"
+        "  its state_dict() and name its class: package.module:factory --weights FILE"
+    )
+
+
+def _open_module(module: nn.Module, options: _Options) -> Model:
+    from translate.models import torch_files, torch_model
+
+    if options.weights is not None:
+        torch_files.load_weights(module, options.weights, options.notes)
+    known = _sample_specs(options, torch_model.forward_arguments(module))
+    return torch_model.from_module(module, options.inputs, known=known, notes=options.notes)
+
+
+def _open_program(program: Any, options: _Options) -> Model:
+    from translate.models.torch_model import from_program
+
+    return from_program(program, options.inputs)
+
+
+def _sample_specs(options: _Options, names: Sequence[str]) -> list[Spec]:
+    if options.sample is None:
+        return []
+    sample = name_sample(load_sample(options.sample), names)
+    return [spec_of(name, array) for name, array in sample.items()]
+
+
+def _make(place: str, attribute: str) -> nn.Module:
+    """Import `place`, a module's name or a .py file, and make the model that its `attribute` is or returns."""
+    module = _import_file(Path(place)) if place.endswith(".py") else _import_name(place)
+    if not hasattr(module, attribute):
+        public = [name for name in vars(module) if not name.startswith("_")]
+        raise OpenError(f"{place} has no {attribute!r}; it has {', '.join(public[:10])}")
+    value = getattr(module, attribute)
+    import torch
+
+    if isinstance(value, torch.nn.Module):
+        return value
+    if not callable(value):
+        raise OpenError(f"{place}:{attribute} is a {type(value).__name__}, not a module, class or factory")
+    try:
+        made = value()
+    except Exception as error:
+        raise OpenError(f"{place}:{attribute}() failed: {type(error).__name__}: {error}") from error
+    if not isinstance(made, torch.nn.Module):
+        raise OpenError(f"{place}:{attribute}() returned a {type(made).__name__}, not a torch.nn.Module")
+    return made
+
+
+def _import_name(name: str) -> ModuleType:
+    # As `python -m` does: the working directory counts.
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except Exception as error:
+        raise OpenError(f"importing {name} failed: {type(error).__name__}: {error}") from error
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise OpenError(f"no such file: {path}")
+    name = path.stem
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise OpenError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise OpenError(f"importing {path} failed: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _hugging_face(path: Path) -> nn.Module:
+    """Load a folder of transformers, with the class that its config names."""
+    try:
+        import transformers
+    except ImportError as error:
+        raise OpenError(f"{path} is a Hugging Face model; opening it needs: pip install transformers") from error
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise OpenError(f"{path}/config.json is no JSON: {error}") from error
+    names = config.get("architectures") or ["AutoModel"]
+    try:
+        kind = getattr(transformers, names[0])
+        model: nn.Module = kind.from_pretrained(path, local_files_only=True)
+    except AttributeError as error:
+        version = transformers.__version__
+        raise OpenError(f"{path} is a {names[0]}, which transformers {version} does not have") from error
+    except (ImportError, OSError, ValueError, RuntimeError) as error:
+        raise OpenError(f"{path} cannot be loaded by transformers: {error}") from error
+    return model
