@@ -1,0 +1,128 @@
+"""One ONNX node, translated and run, and what it should give: shared by the tests of the lowerings."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import tensorflow as tf
+from onnx.reference import ReferenceEvaluator
+
+from tests.backend.node_suite import compare
+from translate.converters.onnx_to_tf.export import Program
+from translate.converters.passes import prepare
+
+OPSET = 18
+
+Inputs = Sequence[np.ndarray | None]
+Attributes = Mapping[str, Any]
+
+
+def one_node(
+    op: str,
+    inputs: Inputs,
+    attributes: Attributes | None = None,
+    opset: int = OPSET,
+    *,
+    dynamic: bool = True,
+    known: Collection[int] = (),
+    outputs: int = 1,
+    domain: str = "",
+) -> onnx.ModelProto:
+    """Return a model of one node `op`, whose inputs have the dtypes of `inputs`.
+
+    With `dynamic` every dimension of every input is symbolic, else it is that of the array. The inputs at the
+    positions `known` are initializers; None is an absent input. The outputs are y0, y1, ...
+    """
+    names = ["" if array is None else f"x{i}" for i, array in enumerate(inputs)]
+    node = onnx.helper.make_node(op, names, [f"y{i}" for i in range(outputs)], domain=domain, **(attributes or {}))
+    infos, initializers = [], []
+    for i, array in enumerate(inputs):
+        if array is None:
+            continue
+        if i in known:
+            initializers.append(onnx.numpy_helper.from_array(array, names[i]))
+            continue
+        dtype = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
+        dims = [f"x{i}_{axis}" for axis in range(array.ndim)] if dynamic else array.shape
+        infos.append(onnx.helper.make_tensor_value_info(names[i], dtype, dims))
+    results = [onnx.helper.make_empty_tensor_value_info(name) for name in node.output]
+    graph = onnx.helper.make_graph([node], "one_node", infos, results, initializers)
+    imports = [onnx.helper.make_opsetid("", opset if domain == "" else OPSET)]
+    if domain:
+        imports.append(onnx.helper.make_opsetid(domain, opset))
+    return onnx.helper.make_model(graph, opset_imports=imports, ir_version=10)
+
+
+def translated(model: onnx.ModelProto) -> Any:
+    """Return `model` as a `tf.function` with the input signature that its SavedModel would have."""
+    graph = ir.from_proto(model)
+    prepare(graph)
+    program = Program(graph)
+    function = tf.function(program, input_signature=program.specs(), autograph=False)
+    return function.get_concrete_function()
+
+
+def run(op: str, inputs: Inputs, attributes: Attributes | None = None, opset: int = OPSET, **options: Any) -> list[Any]:
+    """Translate one node, with symbolic dimensions unless `dynamic=False`, and run it; `options` as of `one_node`.
+
+    Raises `CannotTranslateError` when the lowering refuses it.
+    """
+    results = translated(one_node(op, inputs, attributes, opset, **options))(*_fed(inputs, options))
+    return [results[f"y{i}"].numpy() for i in range(len(results))]
+
+
+def gradients(
+    op: str, inputs: Inputs, attributes: Attributes | None = None, opset: int = OPSET, **options: Any
+) -> list[Any]:
+    """Return the gradients of the sum of the first output, one for each input that is fed; None where there is none."""
+    function = translated(one_node(op, inputs, attributes, opset, **options))
+    fed = _fed(inputs, options)
+    with tf.GradientTape() as tape:
+        tape.watch(fed)
+        total = tf.reduce_sum(function(*fed)["y0"])
+    return [
+        None if gradient is None else tf.convert_to_tensor(gradient).numpy() for gradient in tape.gradient(total, fed)
+    ]
+
+
+def reference(
+    op: str, inputs: Inputs, attributes: Attributes | None = None, opset: int = OPSET, **options: Any
+) -> list[Any]:
+    """Return what ONNX's reference implementation gives for the node."""
+    model = one_node(op, inputs, attributes, opset, **options)
+    known = options.get("known", ())
+    feeds = {f"x{i}": array for i, array in enumerate(inputs) if array is not None and i not in known}
+    return list(ReferenceEvaluator(model).run(None, feeds))
+
+
+def check(
+    op: str,
+    inputs: Inputs,
+    attributes: Attributes | None = None,
+    opset: int = OPSET,
+    *,
+    expected: Sequence[Any] | None = None,
+    rtol: float = 1e-5,
+    atol: float = 1e-6,
+    **options: Any,
+) -> None:
+    """Translate the node with symbolic and with fixed dimensions and compare both with `expected`.
+
+    `expected` is the outputs in order; without it, what `reference` gives. Dtypes and shapes must be the same too.
+    """
+    if expected is None:
+        expected = reference(op, inputs, attributes, opset, **options)
+    for dynamic in (True, False):
+        actual = run(op, inputs, attributes, opset, dynamic=dynamic, **options)
+        assert len(actual) == len(expected)
+        for one, other in zip(actual, expected, strict=True):
+            compare(one, other, rtol, atol)
+
+
+def _fed(inputs: Inputs, options: Mapping[str, Any]) -> list[tf.Tensor]:
+    known = options.get("known", ())
+    return [tf.constant(array) for i, array in enumerate(inputs) if array is not None and i not in known]
