@@ -1,4 +1,4 @@
-"""The verdict: what passes, what does not, and what is said about it. Needs no framework."""
+"""The verdict: what passes, what does not, and what is said about it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from collections.abc import Callable, Mapping
 import ml_dtypes
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from translate.errors import UsageError
+from translate.models import open_model
 from translate.models.base import Array, Dim, Model, Spec
+from translate.models.inputs import example_feeds
 from translate.verify import Verdict, compare
 
 
@@ -256,3 +260,46 @@ def test_the_seed_decides_the_inputs() -> None:
 def test_an_empty_output_is_said() -> None:
     empty = Function(lambda x: x[:, :0], outputs=("batch", 0))
     assert "the output is empty" in notes(compare(empty, empty))
+
+
+class Rounding(Function):
+    """A source that is `noise` away from its own value in double precision."""
+
+    def __init__(self, noise: float) -> None:
+        super().__init__(lambda x: x + np.float32(noise))
+
+    def run_double(self, feeds):
+        return {"y": feeds["x"].astype(np.float64)}
+
+
+@pytest.mark.parametrize(("distance", "passed"), [(3e-3, True), (5e-3, False)])
+def test_a_target_within_four_times_the_sources_own_rounding_passes(distance: float, passed: bool) -> None:
+    verdict = compare(Rounding(1e-3), plus(1e-3 + distance))
+    assert verdict.passed is passed
+    assert all("the source's own rounding" in str(o.tolerance) for run in verdict.runs for o in run.outputs)
+
+
+def test_rounding_is_not_measured_where_the_fixed_bound_is_met() -> None:
+    verdict = compare(Rounding(0.0), plus(0.0))
+    assert all(output.tolerance.noise == 0 for run in verdict.runs for output in run.outputs)
+
+
+def test_a_torch_model_measures_its_own_rounding() -> None:
+    torch.manual_seed(0)
+    model = open_model(nn.Sequential(nn.Linear(100, 100), nn.Tanh(), nn.Linear(100, 5)).eval(), inputs=["x:batch,100"])
+    feeds = example_feeds(model.inputs, {"batch": 3})
+    single, double = model.run(feeds), model.run_double(feeds)
+    assert double is not None
+    assert double["output"].dtype == np.float64
+    assert 0 < np.abs(single["output"] - double["output"]).max() < 1e-5
+    # The model itself is left in float32.
+    assert model.run(feeds)["output"].dtype == np.float32
+
+
+def test_a_program_that_names_float32_has_no_double_run() -> None:
+    class Names(nn.Module):
+        def forward(self, x):
+            return torch.matmul(x, torch.ones(4, 3, dtype=torch.float32))
+
+    model = open_model(Names().eval(), inputs=["x:batch,4"])
+    assert model.run_double(example_feeds(model.inputs, {"batch": 3})) is None

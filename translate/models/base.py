@@ -48,3 +48,7 @@ class Model(ABC):
 
         Raises `UsageError` when a name is missing or unknown.
         """
+
+    def run_double(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
+        """Run once in double precision, to measure the model's own rounding; None where it cannot be run so."""
+        return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -102,6 +103,22 @@ class TorchModel(Model):
         check_feeds(self.inputs, feeds)
         return {name: to_array(tensor) for name, tensor in flatten(self._call(feeds)).items()}
 
+    def run_double(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
+        """Run a copy of the model with every weight and floating-point input in float64.
+
+        None where that fails, as it does for a program that names float32 in its code.
+        """
+        wide = {
+            name: a.astype(np.float64) if a.dtype.name in ("float16", "bfloat16", "float32") else a
+            for name, a in feeds.items()
+        }
+        try:
+            with torch.no_grad():
+                result = self.flat.doubled().call(self._tensors(wide))
+        except (RuntimeError, TypeError, ValueError, AssertionError):
+            return None
+        return {name: to_array(tensor) for name, tensor in flatten(result).items()}
+
     def _call(self, feeds: Mapping[str, Array]) -> Any:
         try:
             with torch.no_grad():
@@ -152,6 +169,13 @@ class FlatModule(nn.Module):
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return the output tensors in the order of `flatten`."""
         return tuple(flatten(self.call(tensors)).values())
+
+    def doubled(self) -> FlatModule:
+        """Return a copy whose weights are float64."""
+        twin = copy.deepcopy(self).double()
+        if isinstance(twin.module, _ProgramCall):
+            twin.module.module.double()
+        return twin
 
     def tensors(self) -> Iterator[torch.Tensor]:
         """Iterate over all parameters and buffers."""

@@ -19,6 +19,10 @@ _DEFAULTS: dict[str, tuple[float, float]] = {
     "complex128": (1e-7, 1e-7),
 }
 
+# Two float32 runs, each as far from the exact result as the source is, lie up to twice that apart; and the largest of
+# a few thousand rounding errors varies by about as much again from one order of summation to another.
+NOISE_MULTIPLE = 4
+
 
 @dataclass(frozen=True)
 class Tolerance:
@@ -30,22 +34,30 @@ class Tolerance:
     it is proportional to the output, so that small outputs (a softmax over a thousand classes) are judged as
     strictly as large ones.
 
+    `noise`, where it was measured, is the source's own rounding error: its largest distance from itself run in double
+    precision. A target that is as close to the source as a small multiple of that is as right as the source is, so
+    the bound is then at least `NOISE_MULTIPLE * noise`. Deep networks need it: in an ill-conditioned one PyTorch
+    itself is further from the exact result than the fixed bound.
+
     Not scaled (chosen with an explicit rtol or atol): the classic element by element `|a - b| <= atol + rtol * |a|`.
     """
 
     rtol: float
     atol: float
     scaled: bool = True
+    noise: float = 0.0
 
     def bound(self, source: Array, scale: float) -> Array:
         """Return the allowed distance for each element of `source` (any shape), broadcastable to its shape."""
         if self.scaled:
-            return np.asarray((self.rtol + self.atol) * scale)
+            return np.asarray(max((self.rtol + self.atol) * scale, NOISE_MULTIPLE * self.noise))
         return np.asarray(self.atol + self.rtol * np.abs(source))
 
     def __str__(self) -> str:
         if self.rtol == 0 and self.atol == 0:
             return "exact"
+        if self.scaled and self.noise:
+            return f"|a-b| <= {NOISE_MULTIPLE} * {self.noise:.3g}, the source's own rounding"
         if self.scaled:
             return f"|a-b| <= {self.rtol + self.atol:.3g} * max|a|"
         return f"|a-b| <= {self.atol:.3g} + {self.rtol:.3g} * |a|"
