@@ -286,7 +286,7 @@ def test_rounding_is_not_measured_where_the_fixed_bound_is_met() -> None:
 
 def test_a_torch_model_measures_its_own_rounding() -> None:
     torch.manual_seed(0)
-    model = open_model(nn.Sequential(nn.Linear(100, 100), nn.Tanh(), nn.Linear(100, 5)).eval(), inputs=["x:batch,100"])
+    model = open_model(nn.Sequential(nn.Linear(100, 100), nn.Tanh(), nn.Linear(100, 5)).eval(), inputs=["batch,100"])
     feeds = example_feeds(model.inputs, {"batch": 3})
     single, double = model.run(feeds), model.run_double(feeds)
     assert double is not None
