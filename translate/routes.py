@@ -162,12 +162,7 @@ def to_onnx(model: Model, notes: list[str]) -> ir.Model:
     from translate.models.onnx_model import OnnxModel
 
     if isinstance(model, OnnxModel):
-        from onnx_ir.passes.common import RemoveInitializersFromInputsPass
-
-        copy = model.model.clone()
-        # Before IR version 4 every initializer was listed as an input, too; OnnxModel.inputs leaves them out.
-        RemoveInitializersFromInputsPass()(copy)
-        return copy
+        return model.model.clone()
     from translate.models.torch_model import TorchModel
 
     if isinstance(model, TorchModel):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def load(case: TestCase) -> tuple[onnx.ModelProto, list[DataSet]]:
     """Return the model of a case and its data: read from files up to onnx 1.2x, generated in newer ones."""
     if case.model is not None:
         model = case.model
-        return model, [DataSet(list(inputs), list(outputs)) for inputs, outputs in case.data_sets or []]
+        return model, [DataSet(_arrays(inputs), _arrays(outputs)) for inputs, outputs in case.data_sets or []]
     folder = Path(case.model_dir)
     model = onnx.load(folder / "model.onnx")
     sets = []
@@ -46,6 +46,11 @@ def load(case: TestCase) -> tuple[onnx.ModelProto, list[DataSet]]:
         outputs = [_read(data / f"output_{i}.pb", v) for i, v in enumerate(model.graph.output)]
         sets.append(DataSet(inputs, outputs))
     return model, sets
+
+
+def _arrays(values: Iterable[Any]) -> list[Any]:
+    # Types of less than a byte are generated as protobufs.
+    return [onnx.numpy_helper.to_array(v) if isinstance(v, onnx.TensorProto) else v for v in values]
 
 
 def _read(path: Path, info: onnx.ValueInfoProto) -> Any:

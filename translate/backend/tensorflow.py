@@ -14,6 +14,7 @@ import onnx_ir as ir
 import tensorflow as tf
 from onnx.backend.base import Backend, BackendRep, Device, DeviceType, namedtupledict
 
+from translate.converters.onnx_to_tf.dtypes import tf_dtype
 from translate.converters.onnx_to_tf.export import Program
 from translate.converters.passes import prepare as run_passes
 
@@ -34,8 +35,13 @@ class TensorFlowRep(BackendRep):
         elif isinstance(inputs, np.ndarray):
             inputs = [inputs]
         with tf.device(self.device):
-            results = self._run(*(tf.nest.map_structure(tf.convert_to_tensor, value) for value in inputs))
+            results = self._run(*(tf.nest.map_structure(_tensor, value) for value in inputs))
         return namedtupledict("Outputs", self.outputs)(*(_numpy(results[name]) for name in self.outputs))
+
+
+def _tensor(value: Any) -> tf.Tensor | None:
+    # None is an optional that is empty.
+    return None if value is None else tf.convert_to_tensor(value)
 
 
 def _numpy(value: Any) -> Any:
@@ -49,9 +55,12 @@ class TensorFlowBackend(Backend):
 
     @classmethod
     def prepare(cls, model: onnx.ModelProto, device: str = "CPU", **kwargs: Any) -> TensorFlowRep:
-        """Translate `model`; raises `CannotTranslateError` when an operator has no lowering."""
+        """Translate `model`; raises `UnsupportedError` for inputs whose dtype TensorFlow cannot compute."""
         translated = ir.from_proto(model)
         run_passes(translated)
+        for value in translated.graph.inputs:
+            if value.dtype is not None:
+                tf_dtype(value.dtype)
         return TensorFlowRep(translated, tf_device(device))
 
     @classmethod

@@ -16,6 +16,8 @@ from translate.models.inputs import check_feeds
 
 # A protobuf message cannot be longer than 2 GiB; the graph itself needs some of it.
 _MAX_PROTO_BYTES = 1_900_000_000
+# Every onnxruntime since 1.19 reads this version of the file format.
+_OLD_IR_VERSION = 10
 
 
 class OnnxModel(Model):
@@ -43,21 +45,30 @@ class OnnxModel(Model):
         try:
             import onnxruntime
         except ImportError:
-            from onnx.reference import ReferenceEvaluator
-
-            self._notes.append("onnxruntime is not installed; the ONNX model is run by onnx.reference, which is slow")
-            reference = ReferenceEvaluator(ir.serde.serialize_model(self.model))
-            return lambda feeds: list(reference.run(None, feeds))
+            return self._reference("onnxruntime is not installed")
         options = onnxruntime.SessionOptions()
         # Errors are raised anyway; they need not be logged too.
         options.log_severity_level = 4
-        session = self._session(onnxruntime, options)
+        try:
+            session = self._session(onnxruntime, options)
+        except Exception as error:
+            # onnxruntime's exceptions have no common class. It may be older than the model's opset or operators.
+            return self._reference(f"onnxruntime {onnxruntime.__version__} cannot load it: {str(error)[:200]}")
         return lambda feeds: list(session.run(None, feeds))
+
+    def _reference(self, reason: str) -> Callable[[dict[str, Array]], list[Array]]:
+        from onnx.reference import ReferenceEvaluator
+
+        self._notes.append(f"the ONNX model is run by onnx.reference, which is slow, because {reason}")
+        reference = ReferenceEvaluator(ir.serde.serialize_model(self.model))
+        return lambda feeds: list(reference.run(None, feeds))
 
     def _session(self, onnxruntime: Any, options: Any) -> Any:
         providers = ["CPUExecutionProvider"]
-        if self.path is not None:
+        if self.path is not None and self.model.ir_version <= _OLD_IR_VERSION:
             return onnxruntime.InferenceSession(str(self.path), options, providers=providers)
+        # onnxruntime refuses a newer file format than it was built with, though what came after is only metadata.
+        self.model.ir_version = min(self.model.ir_version, _OLD_IR_VERSION)
         weights = sum(v.const_value.nbytes for v in self.model.graph.initializers.values() if v.const_value is not None)
         if weights < _MAX_PROTO_BYTES:
             proto = ir.serde.serialize_model(self.model).SerializeToString()

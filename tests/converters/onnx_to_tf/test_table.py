@@ -54,6 +54,7 @@ def test_attributes_are_the_schemas(row):
         if attribute.default_value.name:
             default = onnx.helper.get_attribute_value(attribute.default_value)
             default = default.decode() if isinstance(default, bytes) else default
+            default = tuple(item.decode() for item in default) if isinstance(default, list) else default
             ours = known[name].default
             assert ours is not inspect.Parameter.empty, f"attribute {name} has the default {default!r}"
             assert ours == pytest.approx(default) if isinstance(default, float) else ours == default

@@ -65,7 +65,8 @@ class Interpreter:
         self.table = table
         self.opset_imports = opset_imports
         self.target = target
-        self.problems: list[Problem] = []
+        # By node, since the body of a loop may be walked more than once.
+        self.problems: dict[ir.Node, Problem] = {}
 
     def run(self, graph: ir.Graph, bindings: Mapping[ir.Value, Any]) -> list[Any]:
         """Run `graph` and return its outputs.
@@ -75,7 +76,7 @@ class Interpreter:
         """
         outputs = self._run(graph, ChainMap(dict(bindings)))
         if self.problems:
-            raise CannotTranslateError(self.table.target, self.problems)
+            raise CannotTranslateError(self.table.target, list(self.problems.values()))
         return outputs
 
     def _run(self, graph: ir.Graph, environment: ChainMap[ir.Value, Any]) -> list[Any]:
@@ -93,7 +94,13 @@ class Interpreter:
                 return self._call(node, opset, row, environment)
             except (UnsupportedError, UnboundError) as error:
                 reason = str(error)
-        self.problems.append(as_problem(node, opset, reason or ""))
+            except Exception as error:
+                # A stand-in for what was refused need not fit what follows; only the refusal is told.
+                if not self.problems:
+                    error.add_note(f"while lowering {node.op_type} {node.name!r} to {self.table.target}")
+                    raise
+                return [self.target.placeholder(value) for value in node.outputs]
+        self.problems[node] = as_problem(node, opset, reason or "")
         return [self.target.placeholder(value) for value in node.outputs]
 
     def _call(self, node: ir.Node, opset: int, row: Lowering, environment: ChainMap[ir.Value, Any]) -> Sequence[Any]:

@@ -14,6 +14,7 @@ from translate.converters.lowering import Interpreter
 from translate.converters.lowering.bind import Form
 from translate.converters.lowering.interpret import LARGEST_HOST_BYTES
 from translate.converters.lowering.table import as_problem, opset_of
+from translate.converters.metadata import NAME, STRUCTURE
 from translate.converters.onnx_to_tf.dtypes import tf_dtype
 from translate.converters.onnx_to_tf.lowerings import TABLE
 from translate.converters.onnx_to_tf.target import TensorFlowTarget, scope_name, static_shape
@@ -61,7 +62,7 @@ def module(model: ir.Model) -> Any:
     names: `module.layer1.conv.weight`.
     """
     program = Program(model)
-    structured = _structure(model.metadata_props.get("translate.structure"), program.outputs)
+    structured = _structure(model.metadata_props.get(STRUCTURE), program.outputs)
 
     @tf.function(input_signature=program.specs(), autograph=False)
     def flat(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -91,7 +92,7 @@ class Program:
 
     def __init__(self, model: ir.Model) -> None:
         self._model = model
-        self.outputs = [str(value.name) for value in model.graph.outputs]
+        self.outputs = [value.metadata_props.get(NAME, str(value.name)) for value in model.graph.outputs]
         self.variables = {value: _variable(value, trainable) for value, trainable in variables_of(model).items()}
         initializers = model.graph.initializers.values()
         self._constants = {value: _array(value) for value in initializers if value not in self.variables}

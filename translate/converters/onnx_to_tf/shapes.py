@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -31,8 +32,8 @@ def dims(x: tf.Tensor, dtype: tf.DType = tf.int32) -> list[int | tf.Tensor]:
     return [dynamic[axis] if size is None else size for axis, size in enumerate(static)]
 
 
-def entries(vector: tf.Tensor | np.ndarray) -> list[int | tf.Tensor] | None:
-    """Return the entries of a vector of integers that was put together from single sizes, or None for any other.
+def entries(vector: Any) -> list[int | tf.Tensor] | None:
+    """Return the entries of a vector of integers (tensor or host value) made of single sizes, else None.
 
     An entry is an int where it is known while translating and a scalar tensor where it is not. So the sizes that
     are static stay static on their way through Shape, Gather, Slice, Concat and Reshape.
@@ -50,10 +51,12 @@ def entries(vector: tf.Tensor | np.ndarray) -> list[int | tf.Tensor] | None:
 
 
 def vector(entries: Sequence[int | tf.Tensor], dtype: tf.DType = tf.int64) -> tf.Tensor | np.ndarray:
-    """Return single sizes as one vector: a host value if all are known, else a tensor whose known entries stay visible."""
+    """Return single sizes as one vector: a host value if all are known, else a tensor that keeps them visible."""
     if all(isinstance(entry, int) for entry in entries):
         return np.array(entries, dtype.as_numpy_dtype)
-    return tf.stack([tf.cast(entry, dtype) for entry in entries])
+    return tf.stack(
+        [tf.constant(entry, dtype) if isinstance(entry, int) else tf.cast(entry, dtype) for entry in entries]
+    )
 
 
 def product(sizes: Iterable[int | tf.Tensor]) -> int | tf.Tensor:

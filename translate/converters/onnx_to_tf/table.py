@@ -9,11 +9,9 @@ import tensorflow as tf
 
 from translate.converters.lowering import Table
 from translate.converters.onnx_to_tf.not_done import NOT_DONE
+from translate.converters.passes.layout import CHANNELS_LAST, FUSED
 
-# Channels-last forms of ONNX's operators, made by passes/layout.py.
-CHANNELS_LAST = "translate.channels_last"
-# Operators of this project's own, made by passes that fuse.
-FUSED = "translate"
+__all__ = ["CEILINGS", "CHANNELS_LAST", "FUSED", "TABLE", "lower", "lower_binary", "lower_unary"]
 
 # The newest opset of each domain whose node tests the table has been run against.
 CEILINGS = {"": 28, "ai.onnx.ml": 5, "ai.onnx.preview.training": 1, "ai.onnx.preview": 1, CHANNELS_LAST: 28, FUSED: 1}

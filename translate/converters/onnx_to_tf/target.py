@@ -12,6 +12,7 @@ import onnx_ir as ir
 import tensorflow as tf
 
 from translate.converters.onnx_to_tf.dtypes import tf_dtype
+from translate.errors import UnsupportedError
 
 
 class TensorFlowTarget:
@@ -43,10 +44,15 @@ class TensorFlowTarget:
             result.set_shape(result.shape.merge_with(static_shape(value)))
         return result
 
-    def placeholder(self, value: ir.Value) -> tf.Tensor:
-        """A stand-in of the same shape and dtype."""
-        dtype = tf.float32 if value.dtype is None else tf_dtype(value.dtype)
-        return tf.raw_ops.Placeholder(dtype=dtype, shape=static_shape(value))
+    def placeholder(self, value: ir.Value) -> Any:
+        """A stand-in of the same shape and dtype; one in a list for a sequence."""
+        try:
+            dtype = tf.float32 if value.dtype is None else tf_dtype(value.dtype)
+        except UnsupportedError:
+            # Its node is refused for that already.
+            dtype = tf.float32
+        stand_in = tf.raw_ops.Placeholder(dtype=dtype, shape=static_shape(value))
+        return [stand_in] if isinstance(value.type, ir.SequenceType) else stand_in
 
     def scope(self, node: ir.Node) -> AbstractContextManager[Any]:
         """A name scope called like the node."""

@@ -52,6 +52,7 @@ RULES = (
 
 def fold(model: ir.Model) -> None:
     """Evaluate, in place, what depends on no input and no weight of `model`, and simplify what remains."""
+    _cast_like_as_cast(model)
     optimise = ir.passes.PassManager([_FoldConstants(), RewritePass(RULES), common.RemoveUnusedNodesPass()], steps=3)
     with _hidden(model, list(weights(model))):
         optimise(model)
@@ -60,6 +61,16 @@ def fold(model: ir.Model) -> None:
         common.DeduplicateInitializersPass()(model)
         common.CommonSubexpressionEliminationPass()(model)
     common.RemoveUnusedNodesPass()(model)
+
+
+def _cast_like_as_cast(model: ir.Model) -> None:
+    """Turn CastLike into Cast where the dtype is known: the optimizer would too, but it loses `saturate`."""
+    for node in model.graph.all_nodes():
+        like = node.inputs[1] if (node.domain, node.op_type) == ("", "CastLike") else None
+        if like is not None and like.dtype is not None:
+            node.op_type = "Cast"
+            node.resize_inputs(1)
+            node.attributes["to"] = ir.AttrInt64("to", like.dtype)
 
 
 class _FoldConstants(ir.passes.InPlacePass):

@@ -20,15 +20,17 @@ def normalise(model: ir.Model) -> list[str]:
     Returns what a user should know. Raises `UnsupportedError` when onnx's converter cannot raise the opset.
     """
     notes = []
+    # Before IR version 4 every initializer was listed as an input, too.
+    common.RemoveInitializersFromInputsPass()(model)
     common.InlinePass()(model)
     written_for = model.opset_imports.get("", LOWEST_OPSET)
     if written_for < LOWEST_OPSET:
         _raise_opset(model, written_for)
         notes.append(f"raised from opset {written_for} to {LOWEST_OPSET}")
+    _drop_identities(model)
     for step in (
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
         common.LiftSubgraphInitializersToMainGraphPass(),
-        common.IdentityEliminationPass(),
         common.RemoveUnusedNodesPass(),
         common.ShapeInferencePass(data_prop=True),
     ):
@@ -36,7 +38,17 @@ def normalise(model: ir.Model) -> list[str]:
     return notes
 
 
+def _drop_identities(model: ir.Model) -> None:
+    """Bypass every Identity but those that are an output, with which onnx_ir's own pass fails in branches."""
+    for node in model.graph.all_nodes():
+        value = node.inputs[0] if (node.domain, node.op_type) == ("", "Identity") else None
+        if value is not None and not node.outputs[0].is_graph_output():
+            node.outputs[0].replace_all_uses_with(value)
+
+
 def _raise_opset(model: ir.Model, written_for: int) -> None:
+    if written_for < 9 and any(node.op_type == "Scan" for node in model.graph.all_nodes()):
+        raise UnsupportedError("Scan of opset 8 has a batch axis, which onnx's converter would lose without a word")
     logger = logging.getLogger("onnxscript.version_converter")
     level = logger.level
     # It announces its use of onnx's C++ converter as a warning; whether that worked is checked here instead.

@@ -1,0 +1,177 @@
+"""If, Loop and Scan: shapes that change, conditions, captured values, gradients, and what is refused.
+
+Models are in ONNX's text form.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import tensorflow as tf
+
+from tests.converters.onnx_to_tf.cases import translated
+from translate.errors import CannotTranslateError
+
+
+def parse(text: str) -> onnx.ModelProto:
+    return onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 18]> {text}')
+
+
+# Adds up while the sum is small, and stacks every sum.
+SUM = """g (int64 m, bool first, float[n] x, float limit) => (float[n] last, float[k, n] sums) {
+  last, sums = Loop (m, first, x) <
+    body = b (int64 i, bool going, float[n] s) => (bool on, float[n] t, float[n] out) {
+      t = Add (s, x)
+      out = Identity (t)
+      axis = Constant<value_ints=[0]> ()
+      total = ReduceSum<keepdims=0> (t, axis)
+      on = Less (total, limit)
+    }>
+}"""
+# Grows by one element in each step; how often it runs is an input.
+GROW = """g (int64 m, float[n] x) => (float[k] y) {
+  y = Loop (m, , x) <
+    body = b (int64 i, bool going, float[p] s) => (bool on, float[q] t) {
+      on = Identity (going)
+      f = Cast<to=1> (i)
+      axis = Constant<value_ints=[0]> ()
+      e = Unsqueeze (f, axis)
+      t = Concat<axis=0> (s, e)
+    }>
+}"""
+# Running product, backwards, over the last axis of x.
+PRODUCT = """g (float[b] x0, float[b,t] x) => (float[b] last, float[b,t] all) {
+  last, all = Scan<num_scan_inputs=1, scan_input_axes=[-1], scan_output_axes=[1], scan_input_directions=[1],
+    scan_output_directions=[1], body = b (float[b] s, float[b] e) => (float[b] n, float[b] o) {
+      n = Mul (s, e)
+      o = Identity (n)
+    }> (x0, x)
+}"""
+# Branches whose results have different sizes; one reads a value from outside.
+CHOOSE = """g (bool c, float[n] x) => (float[m] y) {
+  z = Neg (x)
+  y = If (c) <
+    then_branch = t () => (float[p] a) { a = Concat<axis=0> (z, z) },
+    else_branch = e () => (float[q] a) { a = Abs (x) }>
+}"""
+# Branches whose results have different numbers of axes, and an operator that does not mind.
+RANKS = """g (bool c, float[1,n] x) => (float[] y) {
+  z = If (c) <
+    then_branch = t () => (float[m] a) { axis = Constant<value_ints=[0]> ()\n a = Squeeze (x, axis) },
+    else_branch = e () => (float[1,m] a) { a = Neg (x) }>
+  y = Abs (z)
+}"""
+# One more axis with each step: TensorFlow's loop cannot carry that.
+DEEPEN = """g (float[n] x) => (float[] y) {
+  m = Constant<value_int=2> ()
+  y = Loop (m, , x) <
+    body = b (int64 i, bool going, float[] s) => (bool on, float[] t) {
+      on = Identity (going)
+      axis = Constant<value_ints=[0]> ()
+      t = Unsqueeze (s, axis)
+    }>
+}"""
+X = np.float32([1, -2, 3])
+
+
+@pytest.mark.parametrize(
+    ("text", "inputs", "expected"),
+    [
+        (SUM, [np.int64(3), np.array(True), X, np.float32(100)], [4 * X, np.stack([2 * X, 3 * X, 4 * X])]),
+        (SUM, [np.int64(9), np.array(True), X, np.float32(5)], [3 * X, np.stack([2 * X, 3 * X])]),
+        (SUM, [np.int64(2**62), np.array(True), X, np.float32(5)], [3 * X, np.stack([2 * X, 3 * X])]),
+        # Of what no step ever made, a size that is not static is 0.
+        (SUM, [np.int64(4), np.array(False), X, np.float32(5)], [X, np.zeros([0, 0])]),
+        (GROW, [np.int64(3), X], [np.array([*X, 0, 1, 2])]),
+        (GROW, [np.int64(0), X], [X]),
+        (PRODUCT, [X[:2], np.float32([[1, 2, 3], [4, 5, 6]])], [X[:2] * [6, 120], [[6, 6, 3], [-240, -60, -12]]]),
+        (CHOOSE, [np.array(True), X], [np.array([*-X, *-X])]),
+        (CHOOSE, [np.array(False), X], [abs(X)]),
+        (RANKS, [np.array(True), X[None]], [abs(X)]),
+        (RANKS, [np.array(False), X[None]], [abs(X[None])]),
+        (DEEPEN, [X], [X[None, None]]),
+    ],
+)
+def test_run(text: str, inputs: list[Any], expected: list[Any]) -> None:
+    results = translated(parse(text))(*(tf.constant(value) for value in inputs))
+    for actual, wanted in zip(results.values(), expected, strict=True):
+        np.testing.assert_allclose(actual, wanted)
+
+
+def test_a_known_condition_leaves_one_branch() -> None:
+    model = parse(
+        """g (float[n] x) => (float[n] y) {
+             c = Constant<value_int=0> ()
+             d = Cast<to=9> (c)
+             y = If (d) < then_branch = t () => (float[n] a) { a = Nonsense (x) },
+                          else_branch = e () => (float[n] a) { a = Neg (x) } >
+           }"""
+    )
+    function = translated(model)
+    np.testing.assert_array_equal(function(tf.constant(X))["y"], -X)
+    assert not any("If" in operation.type for operation in function.graph.get_operations())
+
+
+def test_gradient_through_loop_and_branch() -> None:
+    model = parse(
+        """g (int64 m, bool c, float[n] x) => (float[n] y) {
+             z = If (c) < then_branch = t () => (float[n] a) { a = Mul (x, x) },
+                          else_branch = e () => (float[n] a) { a = Neg (x) } >
+             y = Loop (m, , z) <
+               body = b (int64 i, bool going, float[n] s) => (bool on, float[n] t) {
+                 on = Identity (going)
+                 t = Mul (s, x)
+               }>
+           }"""
+    )
+    function, x = translated(model), tf.constant(X)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = function(tf.constant(2, tf.int64), tf.constant(True), x)["y"]
+    np.testing.assert_allclose(y, X**4)
+    np.testing.assert_allclose(tape.gradient(y, x), 4 * X**3)
+
+
+def test_gradient_through_scan() -> None:
+    function = translated(parse(PRODUCT))
+    start, x = tf.constant(X[:2]), tf.constant([[1.0, 2, 3], [4, 5, 6]])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        last = function(start, x)["last"]
+    np.testing.assert_allclose(tape.gradient(last, x), last.numpy()[:, None] / x.numpy())
+
+
+# A list cannot be carried through TensorFlow's loop: it is written out where that is possible.
+COLLECT = """g (%s float[n] x) => (float[k] y) {
+  %s
+  empty = SequenceEmpty ()
+  list = Loop (m, , empty) <
+    body = b (int64 i, bool going, seq(float[n]) s) => (bool on, seq(float[n]) t) {
+      on = Identity (going)
+      f = Cast<to=1> (i)
+      e = Add (x, f)
+      t = SequenceInsert (s, e)
+    }>
+  y = ConcatFromSequence<axis=0> (list)
+}"""
+
+
+def test_a_sequence_through_a_loop_of_known_length() -> None:
+    model = parse(COLLECT % ("", "m = Constant<value_int=3> ()"))
+    np.testing.assert_array_equal(translated(model)(tf.constant(X))["y"], np.concatenate([X, X + 1, X + 2]))
+
+
+def test_a_sequence_through_a_loop_of_unknown_length_is_refused() -> None:
+    with pytest.raises(CannotTranslateError, match="how often it runs is not known") as caught:
+        translated(parse(COLLECT % ("int64 m,", "")))
+    assert [problem.operator for problem in caught.value.problems if problem.operator == "Loop"] == ["Loop"]
+
+
+def test_a_problem_in_a_loop_is_counted_once() -> None:
+    text = SUM.replace("t = Add (s, x)", "t = Nonsense (s, x)")
+    with pytest.raises(CannotTranslateError) as caught:
+        translated(parse(text))
+    assert [(problem.operator, problem.count) for problem in caught.value.problems] == [("Nonsense", 1)]
