@@ -32,6 +32,10 @@ def newest_schema(row: Lowering) -> onnx.defs.OpSchema | None:
     return onnx.defs.get_schema(row.op_type, limit, domain)
 
 
+def decoded(value: object) -> object:
+    return value.decode() if isinstance(value, bytes) else value
+
+
 def test_every_operator_is_translated_xor_listed_as_not_done():
     translated = {(onnx_domain(row), row.op_type) for row in ONNX_ROWS}
     not_done = set(TABLE.not_done)
@@ -53,8 +57,7 @@ def test_attributes_are_the_schemas(row):
         assert name in known, f"attribute {name} is missing"
         if attribute.default_value.name:
             default = onnx.helper.get_attribute_value(attribute.default_value)
-            default = default.decode() if isinstance(default, bytes) else default
-            default = tuple(item.decode() for item in default) if isinstance(default, list) else default
+            default = tuple(map(decoded, default)) if isinstance(default, list) else decoded(default)
             ours = known[name].default
             assert ours is not inspect.Parameter.empty, f"attribute {name} has the default {default!r}"
             assert ours == pytest.approx(default) if isinstance(default, float) else ours == default

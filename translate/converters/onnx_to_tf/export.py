@@ -29,6 +29,13 @@ RESERVED = frozenset({"signatures", "graph_debug_info", "variables", "trainable_
 _Trackable: Any = tf.__internal__.tracking.AutoTrackable
 
 
+class _Callable(_Trackable):
+    """A SavedModel's root before it is saved: Python looks for `__call__` on the class, TensorFlow on the object."""
+
+    def __call__(self, *inputs: Any) -> Any:
+        return self.__dict__["__call__"](*inputs)
+
+
 def preflight(model: ir.Model) -> list[Problem]:
     """Find every node of `model` that has no lowering, without building anything.
 
@@ -73,7 +80,7 @@ def module(model: ir.Model) -> Any:
     def call(*inputs: tf.Tensor) -> Any:
         return structured(flat(*inputs))
 
-    root = _Trackable()
+    root = _Callable()
     root.__call__ = call
     root.serving_default = flat
     root.variables = list(program.variables.values())
