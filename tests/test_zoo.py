@@ -1,4 +1,4 @@
-"""Real models, end to end: each becomes a SavedModel that agrees with PyTorch at several sizes of every open dimension."""
+"""Real models, end to end: each becomes a SavedModel that agrees with PyTorch at several sizes."""
 
 from __future__ import annotations
 

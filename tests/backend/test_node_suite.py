@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import onnx
 import pytest
-import tomllib
 
 from tests.backend.node_suite import cases, check
 from translate.backend.tensorflow import prepare

@@ -29,7 +29,7 @@ RESERVED = frozenset({"signatures", "graph_debug_info", "variables", "trainable_
 _Trackable: Any = tf.__internal__.tracking.AutoTrackable
 
 
-class _Callable(_Trackable):
+class _Callable(_Trackable):  # type: ignore[misc]  # TensorFlow has no types
     """A SavedModel's root before it is saved: Python looks for `__call__` on the class, TensorFlow on the object."""
 
     def __call__(self, *inputs: Any) -> Any:
@@ -81,7 +81,7 @@ def module(model: ir.Model) -> Any:
         return structured(flat(*inputs))
 
     root = _Callable()
-    root.__call__ = call
+    setattr(root, "__call__", call)  # noqa: B010  # the object's own, found before the class's
     root.serving_default = flat
     root.variables = list(program.variables.values())
     root.trainable_variables = [variable for variable in root.variables if variable.trainable]
