@@ -162,13 +162,40 @@ def symbolic_sizes() -> Iterator[None]:
 
 def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
     """Return what torch.onnx.export needs to write these operators as ONNX nodes."""
-    return {
+    table: dict[Callable[..., Any], Callable[..., Any]] = {
         torch.ops.translate.lstm.default: _onnx_lstm,
         torch.ops.translate.rnn.default: _onnx_rnn,
         # A program that was exported elsewhere has PyTorch's own operators.
         torch.ops.aten.lstm.input: _onnx_aten_lstm,
         torch.ops.aten.scaled_dot_product_attention.default: _onnx_attention,
+        torch.ops.aten._grouped_mm.default: _onnx_grouped_mm,
     }
+    # The operator of transformers' mixtures of experts; it exists once a model with experts was imported.
+    if hasattr(torch.ops.transformers, "grouped_mm_fallback"):
+        table[torch.ops.transformers.grouped_mm_fallback.default] = _onnx_grouped_mm
+    return table
+
+
+def _onnx_grouped_mm(
+    input: TFloat, weight: TFloat, offs: Any = None, bias: Any = None, out_dtype: int | None = None
+) -> Any:
+    """Multiply the rows of `input` [rows, in] up to offs[0] by weight[0] [in, out], those up to offs[1] by weight[1]...
+
+    Rows after the last offset are zero.
+    """
+    if offs is None or bias is not None or out_dtype is not None or len(weight.shape) != 3:
+        raise UnsupportedError("grouped_mm with other operands than rows, their groups' ends and 3-D weights")
+    ends = op.Cast(offs, to=ir.DataType.INT64)
+    start, parts = op.Constant(value_ints=[0]), []
+    for group in range(weight.shape[0]):
+        end = op.Slice(ends, [group], [group + 1], [0])
+        matrix = op.Gather(weight, op.Constant(value_int=group), axis=0)
+        parts.append(op.MatMul(op.Slice(input, start, end, [0]), matrix))
+        start = end
+    rest = op.Slice(input, start, op.Shape(input, start=0, end=1), [0])
+    size = op.Concat(op.Shape(rest, start=0, end=1), op.Shape(weight, start=2, end=3), axis=0)
+    zeros = op.Expand(op.CastLike(op.Constant(value_float=0.0), input), size)
+    return op.Concat(*parts, zeros, axis=0)
 
 
 def _onnx_attention(

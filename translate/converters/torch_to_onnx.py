@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import onnx_ir as ir
@@ -170,6 +171,13 @@ def _is_about_sizes(error: Exception) -> bool:
     )
 
 
+# How lines of PyTorch's messages begin that help to debug PyTorch, or name a line of ours; the model's follows.
+_ADVICE = (
+    *("The error above", "For more information", "For extended logs", "For more debugging help", "Caused by: (transl"),
+    *("If you suspect the guard", "For C++ stack trace", "consider using data-dependent friendly APIs"),
+)
+
+
 def _words(error: Exception, model: TorchModel) -> str:
     """Take the lines that help out of PyTorch's message, and put the inputs' names in."""
     text = str(error) or type(error).__name__
@@ -180,7 +188,7 @@ def _words(error: Exception, model: TorchModel) -> str:
     items = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
     if items and _is_about_sizes(error):
         return "\n  ".join(items)
-    kept = [line for line in lines if line and not line.startswith(("The error above", "For more information"))]
+    kept = [line for line in lines if line and not line.startswith(_ADVICE)]
     return "\n  ".join(kept[:6])
 
 
@@ -387,6 +395,8 @@ def _quiet() -> Iterator[None]:
             warnings.catch_warnings(action="ignore"),
             contextlib.redirect_stdout(io.StringIO()),
             contextlib.redirect_stderr(io.StringIO()),
+            # Where it fails, the TorchScript exporter writes the whole graph past Python's streams.
+            mock.patch.object(torch._C, "_jit_onnx_log"),
         ):
             yield
     finally:

@@ -144,8 +144,10 @@ class Interpreter:
     def _subgraph_runner(self, environment: ChainMap[ir.Value, Any]) -> Callable[..., list[Any]]:
         def run(graph: ir.Graph, *inputs: Any) -> list[Any]:
             # A child environment: what a branch computes must not leak out of it, what is outside is visible.
-            # (Constants of subgraphs are in the main graph by now: the normalise pass lifts them.)
             inner = environment.new_child(dict(zip(graph.inputs, inputs, strict=True)))
+            # Constants of subgraphs are in the main graph by now, but for those that are a branch's output.
+            for value in graph.initializers.values():
+                inner[value] = None if value.const_value is None else value.const_value.numpy()
             return self._run(graph, inner)
 
         return run

@@ -43,7 +43,8 @@ def gather_elements(data: tf.Tensor, indices: tf.Tensor, *, axis: int = 0) -> tf
     axis = axis_from_start(axis, data)
     sizes, taken = dims(data), dims(indices)
     indices = _checked_from_start(indices, sizes[axis])
-    others_agree = all(isinstance(size, int) and size == taken[i] for i, size in enumerate(sizes) if i != axis)
+    others, others_taken = ([size for i, size in enumerate(all_sizes) if i != axis] for all_sizes in (sizes, taken))
+    others_agree = all(isinstance(size, int) for size in others + others_taken) and others == others_taken
     if axis == rank(data) - 1 and others_agree:
         return tf.gather(data, indices, axis=axis, batch_dims=axis)
     return tf.gather(tf.reshape(data, [-1]), _flat_position(data, indices, axis))

@@ -39,9 +39,15 @@ class TensorFlowTarget:
         return tuple(result if isinstance(result, np.ndarray) else np.asarray(result.numpy()) for result in results)
 
     def refine(self, result: Any, value: ir.Value) -> Any:
-        """Merge the model's static sizes into the tensor's."""
+        """Merge the model's static sizes into the tensor's.
+
+        Where they contradict each other TensorFlow's are right: they are what its kernels compute, while onnx's
+        inference is wrong at times (an STFT without `onesided`, pools with `ceil_mode`).
+        """
         if isinstance(result, tf.Tensor):
-            result.set_shape(result.shape.merge_with(static_shape(value)))
+            known = static_shape(value)
+            if result.shape.is_compatible_with(known):
+                result.set_shape(result.shape.merge_with(known))
         return result
 
     def placeholder(self, value: ir.Value) -> Any:
