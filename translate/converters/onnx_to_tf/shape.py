@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -193,8 +193,11 @@ def constant(
 
 
 @lower("Range")
-def range_(start: tf.Tensor, limit: tf.Tensor, delta: tf.Tensor) -> tf.Tensor:
-    """Return the numbers from `start` by steps of `delta` up to `limit` (exclusive), as a vector."""
+def range_(start: tf.Tensor, limit: tf.Tensor, delta: tf.Tensor, *, stash_type: Literal[1] = 1) -> tf.Tensor:
+    """Return the numbers from `start` by steps of `delta` up to `limit` (exclusive), as a vector.
+
+    Limits: half-precision ranges are computed in float32 (stash_type=1) only.
+    """
     # Opset 11 allows vectors of one element.
     start, limit, delta = (tf.reshape(scalar, []) for scalar in (start, limit, delta))
     wide = {tf.int16: tf.int32, tf.float16: tf.float32, tf.bfloat16: tf.float32}.get(start.dtype, start.dtype)
