@@ -169,6 +169,14 @@ def test_a_lowering_may_refuse_a_case():
         run([node], [x], node.outputs, [Lazy(np.zeros((1, 1, 1, 1, 1)))])
 
 
+def test_what_the_target_itself_refuses_is_a_problem_too_with_its_cause():
+    x, shape = value("x"), value("shape")
+    node = ir.node("Reshape", [x, shape], name="reshape")
+    with pytest.raises(CannotTranslateError, match="numpy refuses it: cannot reshape") as caught:
+        run([node], [x, shape], node.outputs, [Lazy(np.zeros(6)), np.array([4, 2])])
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
 def test_an_opset_above_the_ceiling_is_refused():
     x = value("x")
     node = ir.node("Resize", [x])

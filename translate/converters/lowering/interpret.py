@@ -58,7 +58,7 @@ class Context:
 class Interpreter:
     """Runs graphs of one model through `table` into `target`.
 
-    All the nodes that a lowering refuses are collected in `problems`; `finish` raises them together.
+    All the nodes that a lowering refuses are collected in `problems`; `run` raises them together.
     """
 
     def __init__(self, table: Table, opset_imports: Mapping[str, int], target: Target) -> None:
@@ -67,6 +67,7 @@ class Interpreter:
         self.target = target
         # By node, since the body of a loop may be walked more than once.
         self.problems: dict[ir.Node, Problem] = {}
+        self.cause: ValueError | None = None
 
     def run(self, graph: ir.Graph, bindings: Mapping[ir.Value, Any]) -> list[Any]:
         """Run `graph` and return its outputs.
@@ -76,7 +77,7 @@ class Interpreter:
         """
         outputs = self._run(graph, ChainMap(dict(bindings)))
         if self.problems:
-            raise CannotTranslateError(self.table.target, list(self.problems.values()))
+            raise CannotTranslateError(self.table.target, list(self.problems.values())) from self.cause
         return outputs
 
     def _run(self, graph: ir.Graph, environment: ChainMap[ir.Value, Any]) -> list[Any]:
@@ -96,10 +97,14 @@ class Interpreter:
                 reason = str(error)
             except Exception as error:
                 # A stand-in for what was refused need not fit what follows; only the refusal is told.
-                if not self.problems:
-                    error.add_note(f"while lowering {node.op_type} {node.name!r} to {self.table.target}")
+                if self.problems:
+                    return [self.target.placeholder(value) for value in node.outputs]
+                error.add_note(f"while lowering {node.op_type} {node.name!r} to {self.table.target}")
+                if not isinstance(error, ValueError):
                     raise
-                return [self.target.placeholder(value) for value in node.outputs]
+                # The target's own shape inference speaks in ValueErrors: shapes that do not fit, in the model itself.
+                self.cause = error
+                reason = f"{self.table.target} refuses it: {str(error).partition(chr(10))[0]}"
         self.problems[node] = as_problem(node, opset, reason or "")
         return [self.target.placeholder(value) for value in node.outputs]
 

@@ -121,7 +121,11 @@ def _describe(value: ir.Value) -> str:
 
 def source_line(node: ir.Node) -> str:
     """Return `file:line` of the original model's code that made `node`, or nothing when it is not recorded."""
-    trace = node.metadata_props.get("pkg.torch.onnx.stack_trace", "")
+    return innermost_line(node.metadata_props.get("pkg.torch.onnx.stack_trace", ""))
+
+
+def innermost_line(trace: str) -> str:
+    """Return `file:line` of the last of the user's own lines in a stack trace as Python writes it."""
     frames = [line.strip() for line in trace.splitlines() if line.strip().startswith("File ")]
     # The innermost frame is often inside torch.nn's own forward: the line that called it tells more.
     own = [frame for frame in frames if "/torch/nn/" not in frame] or frames
