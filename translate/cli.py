@@ -6,8 +6,8 @@ Neither framework, nor numpy, is imported before a command needs it, so that `tr
 from __future__ import annotations
 
 import contextlib
-import gc
 import functools
+import gc
 import importlib.util
 import logging
 import os

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tests import zoo_modules
+from translate.converters.passes import prepare
 from translate.converters.torch_to_onnx import KIND, NAME, STRUCTURE, export
 from translate.errors import ExportError, UsageError
 from translate.models import open_model
@@ -33,7 +34,7 @@ def module(function: Any) -> nn.Module:
     return Module().eval()
 
 
-def check(source: Any, *inputs: str, notes: list[str] | None = None) -> ir.Model:
+def check(source: Any, *inputs: str, notes: list[str] | None = None, atol: float = 1e-5) -> ir.Model:
     """Export, and compare with onnxruntime at all default sizes; return the ONNX model."""
     torch.manual_seed(0)
     model = open_model(source, inputs=inputs)
@@ -47,7 +48,7 @@ def check(source: Any, *inputs: str, notes: list[str] | None = None) -> ir.Model
         expected, actual = model.run(feeds), onnx.run(feeds)
         for name, array in expected.items():
             assert actual[name].dtype == array.dtype
-            np.testing.assert_allclose(actual[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
+            np.testing.assert_allclose(actual[name], array, rtol=1e-4, atol=atol, err_msg=name)
     return exported
 
 
@@ -161,6 +162,23 @@ def test_attention(mask: str) -> None:
     assert operators(model).count("MatMul") == 2
 
 
+def test_mixture_of_experts_keeps_rows_dynamic() -> None:
+    pytest.importorskip("transformers.integrations.moe")
+
+    class Experts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(3, 4, 8))
+
+        def forward(self, x: Tensor, expert: Tensor) -> Tensor:
+            order = expert.argsort()
+            ends = F.one_hot(expert, 3).sum(0).cumsum(0).to(torch.int32)
+            return torch.ops.transformers.grouped_mm_fallback(x[order], self.weight, ends)
+
+    model = check(Experts().eval(), "x:rows,4", "expert:rows:int64")
+    assert shapes(model.graph.outputs) == ["output[rows, 8]"]
+
+
 def test_control_flow() -> None:
     assert "If" in operators(check(zoo_modules.Cond().eval(), "x:batch,6"))
     assert "Loop" in operators(check(zoo_modules.WhileLoop().eval(), "x:batch,4"))
@@ -207,8 +225,32 @@ def test_trace_where_torch_export_refuses(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_branches_on_data_are_not_traced() -> None:
-    with pytest.raises(ExportError, match="data-dependent"):
+    with pytest.raises(ExportError, match="data-dependent") as error:
         check(module(lambda x: x if x.sum() > -1e9 else -x), "batch,3")
+    assert "TORCHDYNAMO" not in str(error.value)
+    assert "test_torch_to_onnx.py" in str(error.value)
+
+
+def test_quantized_layers_are_refused_clearly() -> None:
+    quantized = torch.ao.quantization.quantize_dynamic(nn.Sequential(nn.Linear(4, 3)).eval(), {nn.Linear})
+    with pytest.raises(ExportError, match=r"quantized by torch.ao.quantization.*\n.*before convert"):
+        check(quantized, "input:batch,4")
+
+
+def test_distributions_do_not_check_their_parameters() -> None:
+    torch.distributions.Distribution.set_default_validate_args(True)
+    check(module(lambda x: torch.distributions.Normal(x, x.exp()).log_prob(x + 1)), "batch,3")
+    assert torch.distributions.Distribution._validate_args
+
+
+def test_a_failing_trace_prints_nothing(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ExportError("torch.export refused the model: because")
+
+    monkeypatch.setattr("translate.converters.torch_to_onnx._export_program", refuse)
+    with pytest.raises(ExportError, match="because"):
+        check(module(lambda x: torch.linalg.eigvals(x)), "batch,3,3")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_torchscript() -> None:
@@ -243,6 +285,26 @@ def test_torchscript_with_control_flow() -> None:
     assert shapes(model.graph.outputs) == ["output_0[batch, 3]", "output_1[batch]"]
     assert "linear.weight" in model.graph.initializers
     assert notes
+
+
+def test_torchscript_that_fills_a_list() -> None:
+    class Cells(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = nn.LSTMCell(4, 3)
+
+        def forward(this, x: Tensor) -> Tensor:  # Any name will do.
+            h, c = torch.zeros(x.size(0), 3), torch.zeros(x.size(0), 3)
+            steps: list[Tensor] = []
+            for time in range(x.size(1)):
+                h, c = this.cell(x[:, time], (h, c))
+                steps.append(h)
+            return torch.stack(steps, 1)
+
+    model = check(torch.jit.script(Cells().eval()), "x:batch,time,4")
+    assert "SequenceInsert" in {node.op_type for node in model.graph.all_nodes()}
+    prepare(model)
+    assert "SequenceInsert" not in {node.op_type for node in model.graph.all_nodes()}
 
 
 def test_exported_program() -> None:

@@ -267,6 +267,21 @@ def test_other_zip_and_folder(folder: Path) -> None:
         open_model("whole.pt2", weights="x.pt")
 
 
+def test_onnx_sizes_may_be_fixed_and_made_up_ones_stay_open(folder: Path) -> None:
+    x = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape(["batch", "samples", 3]))
+    node = ir.node("Relu", [x])
+    node.outputs[0].type, node.outputs[0].shape = x.type, ir.Shape(["batch", "Reluy_dim_1", 3])
+    net = ir.Model(ir.Graph([x], node.outputs, nodes=[node], opset_imports={"": 18}), ir_version=10)
+    node.outputs[0].name = "y"
+    ir.save(net, "net.onnx")
+    assert str(open_model("net.onnx").outputs[0]) == "y float32[batch, ?, 3]"
+    model = open_model("net.onnx", inputs=["x:n,5,3"])
+    assert str(model.inputs[0]) == "x float32[n, 5, 3]"
+    assert model.run({"x": np.ones((2, 5, 3), "float32")})["y"].shape == (2, 5, 3)
+    with pytest.raises(UsageError, match="the model expects x"):
+        open_model("net.onnx", inputs=["x:n,5,4"])
+
+
 def test_onnx(folder: Path) -> None:
     x = ir.Value(name="x", shape=ir.Shape(["batch", 3]), type=ir.TensorType(ir.DataType.FLOAT))
     w = ir.Value(name="w", const_value=ir.tensor(np.ones((3, 200), "float32"), name="w"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -96,6 +97,14 @@ def test_outputs_have_symbolic_dimensions() -> None:
         Spec("fixed", "float32", (2, 2)),
     )
     assert model.structure == "dict"
+
+
+def test_a_caches_bookkeeping_is_no_output() -> None:
+    layer = SimpleNamespace(keys=torch.ones(2), values=torch.ones(3), _window_tensor=torch.ones(()), length=2)
+    cache = SimpleNamespace(layers=[layer])
+    assert list(flatten({"cache": cache})) == ["cache_0_key", "cache_0_value"]
+    both = SimpleNamespace(own=cache, cross=cache, is_updated={})
+    assert list(flatten(both)) == ["own_0_key", "own_0_value", "cross_0_key", "cross_0_value"]
 
 
 def test_train_mode_is_left_and_said() -> None:

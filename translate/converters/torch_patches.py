@@ -1,10 +1,10 @@
 """What PyTorch's exporter needs to keep sizes symbolic that could be, and to write attention as PyTorch computes it.
 
 torch.export unrolls nn.LSTM, nn.GRU and nn.RNN over the sequence, and so fixes its length: while a model is exported
-they are opaque operators, which become ONNX's LSTM, GRU and RNN. torch.linspace and the search for the best order of
-a long einsum take plain integers, and so fix the sizes that they see: the first is written with arange, the second
-left out. Attention has a translation of its own, because torchlib's gives rows whose mask is all False the mean of the
-values, where PyTorch gives zeros.
+they are opaque operators, which become ONNX's LSTM, GRU and RNN. torch.linspace, affine_grid and the search for the
+best order of a long einsum take plain integers, and so fix the sizes that they see: the first two are written with
+arange, the last left out. Attention has a translation of its own, because torchlib's gives rows whose mask is all
+False the mean of the values, where PyTorch gives zeros.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ import onnx_ir as ir
 import torch
 from onnxscript.function_libs.torch_lib.tensor_typing import TFloat
 from onnxscript.onnx_opset import opset20 as op
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributions import Distribution
 from torch.nn.modules import rnn
 from torch.overrides import TorchFunctionMode
 
+from translate.converters.torch_translations import translations
 from translate.errors import UnsupportedError
 
 # The module that nn.LSTM and the like call; it is private, and replaced while a model is exported.
@@ -127,18 +129,24 @@ def _kept(options: Sequence[Any]) -> tuple[Any, ...]:
     return has_biases, num_layers, bidirectional, batch_first
 
 
-class _SymbolicLinspace(TorchFunctionMode):
-    """Write torch.linspace with arange where the number of steps is symbolic."""
+class _SymbolicSteps(TorchFunctionMode):
+    """Write torch.linspace and affine_grid with arange where the number of steps is symbolic."""
 
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        steps = args[2] if len(args) > 2 else kwargs.get("steps")
-        if function is not torch.linspace or not isinstance(steps, torch.SymInt):
-            return function(*args, **kwargs)
-        named = dict(zip(("start", "end"), args, strict=False)) | kwargs
-        return _linspace(named["start"], named["end"], steps, kwargs.get("dtype"), kwargs.get("device"))
+        if function is torch.linspace:
+            named = dict(zip(("start", "end", "steps"), args, strict=False)) | kwargs
+            if isinstance(named.get("steps"), torch.SymInt):
+                return _linspace(
+                    named["start"], named["end"], named["steps"], kwargs.get("dtype"), kwargs.get("device")
+                )
+        elif function is nn.functional.affine_grid:
+            named = dict(zip(("theta", "size", "align_corners"), args, strict=False)) | kwargs
+            if any(isinstance(size, torch.SymInt) for size in named["size"][2:]):
+                return _affine_grid(named["theta"], named["size"], bool(named.get("align_corners")))
+        return function(*args, **kwargs)
 
 
 def _linspace(start: Any, end: Any, steps: Any, dtype: torch.dtype | None, device: Any) -> Tensor:
@@ -149,20 +157,39 @@ def _linspace(start: Any, end: Any, steps: Any, dtype: torch.dtype | None, devic
     return torch.where(index < (steps + 1) // 2, start + step * index, end - step * (steps - 1 - index))
 
 
+def _affine_grid(theta: Tensor, size: Sequence[Any], align_corners: bool) -> Tensor:
+    """Return where theta [N, d, d + 1] moves the elements of an image [N, C, *size]: [N, *size, d], from -1 to 1."""
+    spatial = size[2:]
+    axes = []
+    for steps in spatial:
+        index = torch.arange(steps, dtype=theta.dtype, device=theta.device)
+        width = torch.sym_max(steps - 1, 1) if align_corners else steps  # type: ignore[no-untyped-call]
+        axes.append((2 * index - (steps - 1)) / width)
+    # The coordinates count x first, the axes y.
+    coordinates = list(reversed(torch.meshgrid(*axes, indexing="ij")))
+    places = torch.stack([*coordinates, torch.ones_like(coordinates[0])], -1)
+    return (places.flatten(0, -2) @ theta.mT).reshape(-1, *spatial, len(spatial))
+
+
 @contextlib.contextmanager
 def symbolic_sizes() -> Iterator[None]:
     """Keep sizes symbolic where torch.export would fix them; see this module's docstring."""
     vars(rnn)["_VF"] = _OpaqueVF()
+    validates = Distribution._validate_args
+    # A distribution that checks its parameters branches on data.
+    Distribution.set_default_validate_args(False)
     try:
-        with _SymbolicLinspace(), torch.backends.opt_einsum.flags(enabled=False):
+        with _SymbolicSteps(), torch.backends.opt_einsum.flags(enabled=False):
             yield
     finally:
         vars(rnn)["_VF"] = _VF
+        Distribution.set_default_validate_args(validates)
 
 
 def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
     """Return what torch.onnx.export needs to write these operators as ONNX nodes."""
     table: dict[Callable[..., Any], Callable[..., Any]] = {
+        **translations(),
         torch.ops.translate.lstm.default: _onnx_lstm,
         torch.ops.translate.rnn.default: _onnx_rnn,
         # A program that was exported elsewhere has PyTorch's own operators.

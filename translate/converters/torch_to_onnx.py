@@ -22,6 +22,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, OutputKind
 from torch.utils import _pytree as pytree
 
+from translate.converters.lowering.table import innermost_line
 from translate.converters.metadata import KIND, NAME, STRUCTURE
 from translate.converters.torch_patches import symbolic_sizes, translation_table
 from translate.errors import ExportError
@@ -95,7 +96,7 @@ def _write(model: TorchModel, program: ExportedProgram) -> torch.onnx.ONNXProgra
             )
     except Exception as error:
         # torch.onnx documents no common base of what it raises.
-        raise ExportError(f"torch.onnx.export refused the model: {_words(error, model)}") from error
+        raise ExportError(f"torch.onnx.export refused the model: {_refusal(error, model, program)}") from error
     assert written is not None
     return written
 
@@ -157,15 +158,43 @@ def _torch_dim(dim: str, dims: Mapping[str, Any]) -> Any:
     return derived + offset if offset else derived
 
 
+# From this size on, an image is more than one pixel still after five strides of two.
+_ROOMY = 64
+
+
 def _example(model: TorchModel) -> list[torch.Tensor]:
-    """Make inputs to trace with: no symbolic size is 0 or 1, which torch.export takes for constants."""
-    feeds = example_feeds(model.inputs, default_sizes(model.inputs, model.ranges)[1 if model.symbols else 0])
-    # A model that does not run at these sizes is the user's business, not the exporter's.
-    model.run(feeds)
+    """Make inputs to trace with: no symbolic size is 0 or 1, which torch.export takes for constants.
+
+    Nor should a size between, such as that of an image after some strides: so inputs are large, where the model runs
+    on large ones.
+    """
+    choice = 1 if model.symbols else 0
+    feeds = example_feeds(model.inputs, default_sizes(model.inputs, _roomy_ranges(model))[choice])
+    try:
+        model.run(feeds)
+    except Exception:
+        # A table of positions may end before.
+        feeds = example_feeds(model.inputs, default_sizes(model.inputs, model.ranges)[choice])
+        # A model that does not run at these sizes either is the user's business, not the exporter's.
+        model.run(feeds)
     return [to_tensor(feeds[spec.name]) for spec in model.inputs]
 
 
-def _is_about_sizes(error: Exception) -> bool:
+def _roomy_ranges(model: TorchModel) -> dict[str, tuple[int, int]]:
+    """Return the least and greatest size of each name, raised so that its axes have `_ROOMY` elements."""
+    ranges = dict(model.ranges)
+    # A larger batch, on the first axis, would only make the model slower.
+    dims = {dim for spec in model.inputs for dim in (spec.shape or ())[1:] if isinstance(dim, str) and dim != "batch"}
+    for dim in sorted(dims):
+        (name,) = symbols([Spec("", "", (dim,))])
+        least = next((size for size in range(1, _ROOMY) if size_of(dim, {name: size}) >= _ROOMY), _ROOMY)
+        low, high = ranges.get(name, (1, 2**31))
+        if low < least <= high:
+            ranges[name] = (least, high)
+    return ranges
+
+
+def _is_about_sizes(error: BaseException) -> bool:
     return (
         re.search(r"[Cc]onstraints? violated|marked .* as dynamic|pecializ|ConstraintViolation", str(error)) is not None
     )
@@ -178,18 +207,40 @@ _ADVICE = (
 )
 
 
-def _words(error: Exception, model: TorchModel) -> str:
+def _words(error: BaseException, model: TorchModel) -> str:
     """Take the lines that help out of PyTorch's message, and put the inputs' names in."""
     text = str(error) or type(error).__name__
+    if "torch.classes.quantized." in text:
+        return (
+            "its layers were quantized by torch.ao.quantization, which only PyTorch itself can run\n"
+            "  try     the module as it was before convert() or quantize_dynamic()"
+        )
     text = re.sub(r"L?\[?'?tensors'?\]?\[(\d+)\]", lambda match: model.inputs[int(match[1])].name, text)
     # torch.onnx puts advice before the error, coloured.
     text = re.sub(r"\x1b\[[0-9;]*m", "", text).rpartition("## Exception summary")[2]
     lines = [line.strip() for line in text.splitlines()]
     items = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
     if items and _is_about_sizes(error):
-        return "\n  ".join(items)
+        return "\n  ".join(dict.fromkeys(items))
     kept = [line for line in lines if line and not line.startswith(_ADVICE)]
     return "\n  ".join(kept[:6])
+
+
+def _refusal(error: Exception, model: TorchModel, program: ExportedProgram) -> str:
+    """Say what torch.onnx.export could not write, and which of the user's lines it comes from."""
+    cause: BaseException = error
+    told = ""
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+        told += str(cause)
+    if not told:
+        return _words(error, model)
+    missing = re.match(r"No ONNX function found for <OpOverload\(op='([\w.]+)'", str(cause))
+    words = f"it has no ONNX for {missing[1]}" if missing else _words(cause, model)
+    refused = re.search(r"Error when translating node %(\w+)", told)
+    nodes = [node for node in program.graph.nodes if refused is not None and node.name == refused[1]]
+    place = innermost_line(nodes[0].meta.get("stack_trace") or "") if nodes else ""
+    return f"{words}\n  from    {place}" if place else words
 
 
 # --- TorchScript ------------------------------------------------------------------------------------------------

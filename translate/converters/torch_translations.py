@@ -31,6 +31,8 @@ def translations() -> dict[Callable[..., Any], Translation]:
     """Return these operators for `torch.onnx.export(custom_translation_table=...)`."""
     aten = torch.ops.aten
     table: dict[Callable[..., Any], Translation] = {
+        aten.embedding_bag.default: _embedding_bag,
+        aten.embedding_bag.padding_idx: _embedding_bag,
         aten._embedding_bag.default: _embedding_bag,
         aten._embedding_bag_forward_only.default: _embedding_bag,
         aten._cdist_forward.default: _cdist,
@@ -72,7 +74,8 @@ def _nearest_neighbours(x: Any, sizes: Any, factors: Sequence[float] | None, off
     """
     if factors is not None and all(_is_safe(factor) for factor in factors):
         scales = op.Constant(value_floats=[1.0, 1.0, *factors])
-        return op.Resize(x, None, scales, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+        corner = "asymmetric"
+        return op.Resize(x, None, scales, mode="nearest", coordinate_transformation_mode=corner, nearest_mode="floor")
     for number in range(len(x.shape) - 2):
         axis = number + 2
         size = op.Shape(x, start=axis, end=axis + 1)
@@ -112,10 +115,8 @@ def _cubic(
 
 
 def _interpolated(x: Any, sizes: Any, align_corners: bool, factors: Sequence[float] | None, mode: str) -> Any:
-    if align_corners:
-        transform = "align_corners"
-    else:
-        transform = "half_pixel" if mode == "cubic" else "pytorch_half_pixel"
+    half_pixel = "half_pixel" if mode == "cubic" else "pytorch_half_pixel"
+    transform = "align_corners" if align_corners else half_pixel
     scales = None
     if factors is not None and align_corners:
         # Here PyTorch does not use the factors any further.
@@ -127,9 +128,7 @@ def _interpolated(x: Any, sizes: Any, align_corners: bool, factors: Sequence[flo
         sizes = op.Concat(op.Shape(x, start=0, end=2), op.Cast(sizes, to=ir.DataType.INT64), axis=0)
     else:
         sizes = None
-    return op.Resize(
-        x, None, scales, sizes, mode=mode, coordinate_transformation_mode=transform, cubic_coeff_a=-0.75
-    )
+    return op.Resize(x, None, scales, sizes, mode=mode, coordinate_transformation_mode=transform, cubic_coeff_a=-0.75)
 
 
 # --- adaptive pools ---------------------------------------------------------------------------------------------
@@ -141,14 +140,16 @@ def _adaptive_average(x: TReal, output_size: Sequence[int]) -> Any:
 
 def _adaptive_maximum(x: TReal, output_size: Sequence[int]) -> Any:
     """Return the maxima alone: ONNX has no operator for where they are."""
-    return _adaptive(x, output_size, lambda part, axis: op.ReduceMax(part, [axis], keepdims=1))
+    return (_adaptive(x, output_size, lambda part, axis: op.ReduceMax(part, [axis], keepdims=1)),)
 
 
 def _adaptive(x: Any, output_size: Sequence[int], reduce: Callable[[Any, int], Any]) -> Any:
     """Reduce [..., *spatial] from i * in // out up to, not including, ceil((i + 1) * in / out), axis by axis.
 
-    (The average is that of all the window's elements still: the same number of them lies in each row.)
+    (The average of a window's rows' averages is the window's: all its rows have the same number of elements.)
     """
+    if not all(isinstance(count, int) for count in output_size):
+        raise UnsupportedError("an adaptive pool to a number of elements that is computed")
     first = len(x.shape) - len(output_size)
     for axis, count in enumerate(output_size, start=first):
         if count == 1:
@@ -179,7 +180,7 @@ def _embedding_bag(
     sparse: bool = False,
     per_sample_weights: TReal | None = None,
     include_last_offset: bool = False,
-    padding_idx: int = -1,
+    padding_idx: int | None = None,
 ) -> Any:
     """Sum (mode 0), average (1) or maximise (2) the rows of `weight` [rows, size] in bags: [bags, size].
 
@@ -187,7 +188,9 @@ def _embedding_bag(
     """
     if include_last_offset:
         offsets = op.Slice(offsets, [0], [-1], [0])
-    if padding_idx >= 0:
+    # -1 is what the inner operators say for none.
+    padded = padding_idx is not None and padding_idx >= 0
+    if padded:
         kept = op.Not(op.Equal(indices, op.CastLike(op.Constant(value_int=padding_idx), indices)))
     count, bags = op.Shape(indices), op.Shape(offsets)
     positions = op.Range(op.Constant(value_int=0), op.Squeeze(count), op.Constant(value_int=1))
@@ -198,16 +201,16 @@ def _embedding_bag(
     if per_sample_weights is not None:
         rows = op.Mul(rows, op.Unsqueeze(per_sample_weights, [1]))
     ones = op.Expand(op.CastLike(op.Constant(value_float=1.0), weight), count)
-    zero = op.CastLike(op.Constant(value_float=0.0), weight)
-    if padding_idx >= 0:
+    zero, lowest = (op.CastLike(op.Constant(value_float=value), weight) for value in (0.0, -np.inf))
+    if padded:
         ones = op.Where(kept, ones, zero)
-        rows = op.Where(op.Unsqueeze(kept, [1]), rows, op.CastLike(op.Constant(value_float=-np.inf), weight) if mode == 2 else zero)
+        nothing = lowest if mode == 2 else zero
+        rows = op.Where(op.Unsqueeze(kept, [1]), rows, nothing)
     size = op.Concat(bags, op.Shape(weight, start=1, end=2), axis=0)
     sizes = op.ScatterND(op.Expand(zero, bags), bag, ones, reduction="add")
     filled = op.Unsqueeze(op.Greater(sizes, zero), [1])
     if mode == 2:
-        lowest = op.Expand(op.CastLike(op.Constant(value_float=-np.inf), weight), size)
-        result = op.Where(filled, op.ScatterND(lowest, bag, rows, reduction="max"), zero)
+        result = op.Where(filled, op.ScatterND(op.Expand(lowest, size), bag, rows, reduction="max"), zero)
     else:
         result = op.ScatterND(op.Expand(zero, size), bag, rows, reduction="add")
     if mode == 1:

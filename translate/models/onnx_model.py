@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
 
-from translate.errors import OpenError
+from translate.errors import OpenError, UsageError
 from translate.models.base import Array, Dim, Model, Spec
-from translate.models.inputs import check_feeds
+from translate.models.inputs import check_feeds, merge_specs, symbols
 
 # A protobuf message cannot be longer than 2 GiB; the graph itself needs some of it.
 _MAX_PROTO_BYTES = 1_900_000_000
@@ -32,7 +33,26 @@ class OnnxModel(Model):
         initializers = model.graph.initializers
         # Before IR version 4 every initializer was listed as an input too.
         self.inputs = tuple(_spec(value) for value in model.graph.inputs if value.name not in initializers)
-        self.outputs = tuple(_spec(value) for value in model.graph.outputs)
+        self.outputs = _outputs(model, self.inputs)
+
+    def declare(self, inputs: Sequence[Spec]) -> None:
+        """Give open dimensions of the inputs the sizes or names in `inputs`, as `--input` asks for.
+
+        Raises `UsageError` where they do not fit the graph.
+        """
+        specs = merge_specs(inputs, self.inputs)
+        values = [value for value in self.model.graph.inputs if value.name not in self.model.graph.initializers]
+        for value, known, spec in zip(values, self.inputs, specs, strict=True):
+            for old, new in zip(known.shape or (), spec.shape or (), strict=False):
+                if isinstance(old, int) and new != old:
+                    raise UsageError(f"--input {spec}: the model expects {known}")
+            if spec.shape is not None:
+                value.shape = ir.Shape(spec.shape)
+        if specs != self.inputs:
+            # The file still has the dimensions that it came with.
+            self.path = None
+        self.inputs = specs
+        self.outputs = _outputs(self.model, specs)
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Run once on the CPU. Raises `UsageError` when a name is missing or unknown."""
@@ -102,6 +122,19 @@ def _spec(value: ir.Value) -> Spec:
     shape = None if value.shape is None else tuple(_dim(dim) for dim in value.shape)
     # torch_to_onnx keeps an output's own name here when an input has the same.
     return Spec(value.metadata_props.get("translate.name", value.name) or "", dtype, shape)
+
+
+def _outputs(model: ir.Model, inputs: Sequence[Spec]) -> tuple[Spec, ...]:
+    known = symbols(inputs)
+    return tuple(_open_spec(_spec(value), known) for value in model.graph.outputs)
+
+
+def _open_spec(spec: Spec, known: Sequence[str]) -> Spec:
+    """Leave open the dimensions that no input has: exporters make up names for sizes that they do not know."""
+    if spec.shape is None:
+        return spec
+    made_up = [isinstance(dim, str) and not set(symbols([Spec("", "", (dim,))])) <= set(known) for dim in spec.shape]
+    return replace(spec, shape=tuple(None if new else dim for new, dim in zip(made_up, spec.shape, strict=True)))
 
 
 def _dtype_name(dtype: ir.DataType) -> str:

@@ -84,7 +84,9 @@ def _open_object(source: object, options: _Options) -> Model:
     if onnx_ir is not None and isinstance(source, onnx_ir.Model):
         from translate.models.onnx_model import OnnxModel
 
-        return OnnxModel(source, notes=options.notes)
+        onnx = OnnxModel(source, notes=options.notes)
+        onnx.declare(options.inputs)
+        return onnx
     raise OpenError(f"a {type(source).__name__} is no model; expected {KINDS}, or a live model")
 
 
@@ -116,7 +118,9 @@ def _open_file(path: Path, options: _Options) -> Model:
     if content == "onnx":
         from translate.models.onnx_model import open_onnx
 
-        return open_onnx(path, notes=options.notes)
+        onnx = open_onnx(path, notes=options.notes)
+        onnx.declare(options.inputs)
+        return onnx
     from translate.models import torch_files
 
     if content == "pt2":
@@ -242,6 +246,9 @@ def _hugging_face(path: Path) -> nn.Module:
     except ValueError as error:
         raise OpenError(f"{path}/config.json is no JSON: {error}") from error
     names = config.get("architectures") or ["AutoModel"]
+    bars = transformers.utils.logging
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
     try:
         kind = getattr(transformers, names[0])
         model: nn.Module = kind.from_pretrained(path, local_files_only=True)
@@ -249,5 +256,12 @@ def _hugging_face(path: Path) -> nn.Module:
         version = transformers.__version__
         raise OpenError(f"{path} is a {names[0]}, which transformers {version} does not have") from error
     except (ImportError, OSError, ValueError, RuntimeError) as error:
-        raise OpenError(f"{path} cannot be loaded by transformers: {error}") from error
+        cause: BaseException = error
+        # transformers only says that an import failed; what did is the last in the chain.
+        while isinstance(error, ImportError) and cause.__cause__ is not None:
+            cause = cause.__cause__
+        raise OpenError(f"{path} cannot be loaded by transformers: {cause}") from error
+    finally:
+        if shown:
+            bars.enable_progress_bar()
     return model

@@ -123,7 +123,8 @@ class TorchModel(Model):
         try:
             with torch.no_grad():
                 return self.flat.call(self._tensors(feeds))
-        except (RuntimeError, IndexError, ValueError, TypeError) as error:
+        except Exception as error:
+            # A model's own code raises anything.
             given = ", ".join(f"{name} {list(array.shape)}" for name, array in feeds.items())
             words = str(error).strip().splitlines() or [type(error).__name__]
             raise UsageError(
@@ -222,10 +223,12 @@ def from_module(
     arguments = _Arguments(module)
     specs = merge_specs(inputs, known)
     if not specs:
-        required = arguments.required or arguments.names or ["x"]
+        names = arguments.required or arguments.names or ["x"]
+        which = "each of" if arguments.required else "each that you use of"
+        dims = "batch,seq:int64" if names[0].endswith(("ids", "mask")) else "batch,3,224,224"
         raise UsageError(
-            f"the sizes of the inputs are not known: give one --input for each of {', '.join(required)}, "
-            f"such as --input {required[0]}:batch,3,224,224, or --sample FILE"
+            f"the sizes of the inputs are not known: give one --input for {which} {', '.join(names)}, "
+            f"such as --input {names[0]}:{dims}, or --sample FILE"
         )
     call, specs = _bind(specs, arguments)
     order = [name for _, nest in call for name in _leaves(nest)]
@@ -357,7 +360,7 @@ class _Arguments:
         self.keyword_only: set[str] = set()
         if isinstance(module, torch.jit.ScriptModule):
             forward: Any = module.forward
-            schema = [argument for argument in forward.schema.arguments if argument.name != "self"]
+            schema = forward.schema.arguments[1:]
             self.names = [argument.name for argument in schema]
             self.required = [argument.name for argument in schema if not argument.has_default_value()]
             return
@@ -457,13 +460,19 @@ def _parts(value: Any) -> list[tuple[str | None, Any]]:
     layers = getattr(value, "layers", None)
     if isinstance(layers, list):
         return [(str(index), _tensors_of(layer)) for index, layer in enumerate(layers)]
+    # That of an encoder and a decoder holds two of them.
+    parts = getattr(value, "__dict__", {})
+    caches = [(key, part) for key, part in parts.items() if isinstance(getattr(part, "layers", None), list)]
+    if caches:
+        return caches
     raise UsageError(f"forward returns a {type(value).__name__}; tensors in tuples, dicts and dataclasses can be named")
 
 
 def _tensors_of(layer: Any) -> dict[str, torch.Tensor]:
-    """Return a cache layer's tensors; `keys` and `values` are called `key` and `value`."""
+    """Return a cache layer's tensors but for its private bookkeeping; `keys` are called `key`, `values` `value`."""
     short = {"keys": "key", "values": "value"}
-    return {short.get(key, key): part for key, part in vars(layer).items() if isinstance(part, torch.Tensor)}
+    public = {key: part for key, part in vars(layer).items() if not key.startswith("_")}
+    return {short.get(key, key): part for key, part in public.items() if isinstance(part, torch.Tensor)}
 
 
 def structure_of(value: Any) -> str:

@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import torch
 
 from tests.converters.onnx_to_tf.cases import check, gradients, onnxruntime, run
+from translate.converters.onnx_to_tf.conv import conv
 from translate.errors import CannotTranslateError
 
 
@@ -110,3 +112,14 @@ def test_conv_transpose_to_a_multiple_of_its_input(auto_pad: str) -> None:
 def test_float64() -> None:
     x, w = normal(2, 4, 7, 8).astype(np.float64), normal(4, 2, 3, 3).astype(np.float64)
     check("Conv", [x, w], {"group": 2, "pads": [1, 1, 1, 1]}, known=[1], rtol=1e-12, atol=1e-12)
+
+
+def test_depthwise_convolution_and_residual_survive_grappler(capfd: pytest.CaptureFixture[str]) -> None:
+    x, w, b = (tf.constant(normal(*shape)) for shape in ((1, 5, 6, 4), (3, 3, 1, 4), (4,)))
+
+    @tf.function
+    def residual(x: tf.Tensor) -> tf.Tensor:
+        return conv(x, w, b, group=4, pads=[1, 1, 1, 1]) + x
+
+    np.testing.assert_allclose(residual(x), conv(x, w, b, group=4, pads=[1, 1, 1, 1]) + x, rtol=1e-5)
+    assert "no registered kernels" not in capfd.readouterr().err

@@ -39,6 +39,7 @@ def ints(*values: Any) -> np.ndarray:
         ("ScatterElements", [X.astype(np.int64), ints([[-1]]), ints([[99]])], {"reduction": "max", "axis": 1}, []),
         ("ScatterND", [X, ints([-1], [0]), -X], {}, []),
         ("ScatterND", [X, ints([-1], [-1]), X], {"reduction": "mul"}, []),
+        ("ScatterND", [X[..., :0], ints([-1]), X[:1, ..., :0]], {}, [0, 1, 2]),
         ("ScatterND", [X.astype(np.float16), ints([0], [0]), X.astype(np.float16)], {"reduction": "add"}, [1]),
         ("ScatterND", [X > 3, ints([-1, 1]), np.ones([1, 4], bool)], {}, []),
     ],

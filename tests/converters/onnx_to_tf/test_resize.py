@@ -97,3 +97,11 @@ def test_gradients_are_those_of_torch(mode: str) -> None:
 def test_a_computed_batch_size_is_not_resized() -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match="only spatial axes can be resized"):
         run("Resize", [normal(2, 3, 4, 5), None, None, np.array([4, 3, 4, 5])], {}, 19)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_scaled_sizes_are_rounded_as_float32(known: bool) -> None:
+    # The float32 0.7 is a little less than seven tenths.
+    arrays = inputs(normal(1, 2, 10, 20), [0.7, 0.7])
+    (y,) = run("Resize", arrays, {"mode": "linear"}, 19, known=[2] if known else ())
+    assert y.shape == (1, 2, 7, 14)

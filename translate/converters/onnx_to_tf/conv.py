@@ -36,7 +36,9 @@ def conv(
     if spatial == 3:
         return biased(_conv3d(x, w, window, group), b)
     if spatial == 2:
-        return biased(_conv2d(x, w, window, group), b)
+        y = biased(_conv2d(x, w, window, group), b)
+        # Where Grappler fuses a depthwise convolution and its bias with a sum, it breaks the graph: keep them apart.
+        return tf.ensure_shape(y, y.shape) if b is not None and _is_depthwise(w, group) else y
     window = window.with_unit_axis()
     return tf.squeeze(biased(_conv2d(x[:, None], w[None], window, group), b), 1)
 
@@ -53,8 +55,12 @@ def biased(y: tf.Tensor, b: tf.Tensor | None) -> tf.Tensor:
     return y if b is None else tf.nn.bias_add(y, b)
 
 
+def _is_depthwise(w: tf.Tensor, group: int) -> bool:
+    return group > 1 and w.shape[-2] == 1
+
+
 def _conv2d(x: tf.Tensor, w: tf.Tensor, window: Window, group: int) -> tf.Tensor:
-    if group > 1 and w.shape[-2] == 1:
+    if _is_depthwise(w, group):
         return _depthwise(x, w, window, group)
     if group > 1:
         return _grouped(x, w, window, group)

@@ -186,6 +186,9 @@ def _flat_position(data: tf.Tensor, indices: tf.Tensor, axis: int) -> tf.Tensor:
 
 def _scatter(data: tf.Tensor, indices: tf.Tensor, updates: tf.Tensor, reduction: str) -> tf.Tensor:
     """Write or combine slices `updates` into `data` at the index vectors in the last axis of `indices`."""
+    if data.shape.num_elements() == 0:
+        # TensorFlow refuses to write slices of nothing.
+        return data
     if reduction == "mul":
         return _scatter_product(data, indices, updates)
     write: dict[str, Callable[..., tf.Tensor]] = {

@@ -132,7 +132,7 @@ def _axes(
     sizes_before = [shape[number] for number in numbers]
 
     if scaled:
-        lengths = [_times(size, scale) for size, scale in zip(sizes_before, values, strict=True)]
+        lengths = [_scaled(size, scale) for size, scale in zip(sizes_before, values, strict=True)]
         wanted = [_floor(length) for length in lengths]
     else:
         values, wanted = [_over(w, s) for w, s in zip(values, sizes_before, strict=True)], values
@@ -170,6 +170,13 @@ def _times(size: Size, scale: float | tf.Tensor) -> float | tf.Tensor:
         if isinstance(size, tf.Tensor) or isinstance(scale, tf.Tensor)
         else size * scale
     )
+
+
+def _scaled(size: Size, scale: float | tf.Tensor) -> float | tf.Tensor:
+    """Return size * scale, rounded to float32 as everywhere else: 10 by 0.7, which float32 makes 0.69999999, is 7."""
+    if isinstance(size, tf.Tensor) or isinstance(scale, tf.Tensor):
+        return tf.cast(tf.cast(size, tf.float32) * tf.cast(scale, tf.float32), tf.float64)
+    return float(np.float32(size) * np.float32(scale))
 
 
 def _over(wanted: Size, size: Size) -> float | tf.Tensor:

@@ -11,6 +11,7 @@ from translate.converters.lowering.table import as_problem, opset_of
 from translate.converters.passes.fold import fold
 from translate.converters.passes.layout import channels_last
 from translate.converters.passes.normalise import normalise
+from translate.converters.passes.sequences import slice_parts, stack_lists
 from translate.errors import CannotTranslateError, Problem
 
 
@@ -29,6 +30,8 @@ def prepare(model: ir.Model) -> PassReport:
     cannot be decided.
     """
     notes = normalise(model)
+    slice_parts(model)
+    stack_lists(model)
     fold(model)
     layout = channels_last(model)
     if layout.unknown_rank:
