@@ -164,9 +164,17 @@ def test_a_sequence_through_a_loop_of_known_length() -> None:
     np.testing.assert_array_equal(translated(model)(tf.constant(X))["y"], np.concatenate([X, X + 1, X + 2]))
 
 
-def test_a_sequence_through_a_loop_of_unknown_length_is_refused() -> None:
+def test_a_sequence_that_a_loop_of_unknown_length_fills_and_that_is_joined() -> None:
+    function = translated(parse(COLLECT % ("int64 m,", "")))
+    for steps in (1, 3):
+        y = function(tf.constant(steps, tf.int64), tf.constant(X))["y"]
+        np.testing.assert_array_equal(y, np.concatenate([X + i for i in range(steps)]))
+
+
+def test_any_other_sequence_through_a_loop_of_unknown_length_is_refused() -> None:
+    text = COLLECT.replace("y = ConcatFromSequence<axis=0> (list)", "last = Sub (m, one)  y = SequenceAt (list, last)")
     with pytest.raises(CannotTranslateError, match="how often it runs is not known") as caught:
-        translated(parse(COLLECT % ("int64 m,", "")))
+        translated(parse(text % ("int64 m,", "one = Constant<value_int=1> ()")))
     assert [problem.operator for problem in caught.value.problems if problem.operator == "Loop"] == ["Loop"]
 
 
