@@ -19,9 +19,10 @@ FRAMEWORKS = ("torch", "tensorflow")
 # are those of the data flow: what is listed may be imported, besides the part itself and `errors`.
 MAY_IMPORT = {
     "errors": set(),
-    "models": set(),
-    "converters": {"models"},
-    "verify": {"models"},
+    "manifest": set(),
+    "models": {"manifest"},
+    "converters": {"manifest", "models"},
+    "verify": {"manifest", "models"},
     "backend": {"converters", "models"},
     # Reports render what the others made; they import it for its types only.
     "reports": {"doctor", "inspection", "models", "routes", "verify"},

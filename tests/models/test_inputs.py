@@ -150,9 +150,3 @@ def test_load_sample_refuses(tmp_path: Path) -> None:
         (tmp_path / name).write_text("no sample")
         with pytest.raises(OpenError):
             inputs.load_sample(tmp_path / name)
-
-
-def test_check_feeds() -> None:
-    specs = [Spec("x", "float32", (1,)), Spec("y", "float32", (1,))]
-    with pytest.raises(UsageError, match="the inputs are x, y: missing y; unknown z"):
-        inputs.check_feeds(specs, {"x": np.ones(1), "z": np.ones(1)})

@@ -17,8 +17,8 @@ class Named(Model):
     def __init__(self, *names: str) -> None:
         self.inputs = tuple(Spec(name, "float32", ()) for name in names)
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        return {"y": np.asarray([float(feeds[spec.name]) for spec in self.inputs])}
+    def call(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        return {"y": np.asarray([float(values[spec.name]) for spec in self.inputs])}
 
 
 def test_names_become_identifiers_and_stay_distinct() -> None:

@@ -36,8 +36,8 @@ class Function(Model):
         self.inputs = (Spec("x", input_dtype, inputs),)
         self.outputs = (Spec(output, dtype, inputs if outputs is None else outputs),)
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        return {self.outputs[0].name: self.function(feeds["x"])}
+    def call(self, values: Mapping[str, Array]) -> dict[str, Array]:
+        return {self.outputs[0].name: self.function(values["x"])}
 
 
 def problems(verdict: Verdict) -> str:

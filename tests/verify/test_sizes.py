@@ -16,7 +16,7 @@ class Shape(Model):
     inputs = (Spec("x", "float32", ("batch", 3, "length")),)
     outputs = ()
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    def call(self, values: Mapping[str, Array]) -> dict[str, Array]:
         return {}
 
 

@@ -293,15 +293,3 @@ def numpy_dtype(name: str) -> np.dtype[np.generic]:
         import ml_dtypes
 
         return np.dtype(getattr(ml_dtypes, name))
-
-
-def check_feeds(specs: Sequence[Spec], feeds: Mapping[str, Array]) -> None:
-    """Raise `UsageError` unless `feeds` has one array for each input and none besides."""
-    names = [spec.name for spec in specs]
-    missing = [name for name in names if name not in feeds]
-    unknown = [name for name in feeds if name not in names]
-    if missing or unknown:
-        complaint = [f"missing {', '.join(missing)}"] * bool(missing) + [f"unknown {', '.join(unknown)}"] * bool(
-            unknown
-        )
-        raise UsageError(f"the inputs are {', '.join(names)}: {'; '.join(complaint)}")

@@ -12,8 +12,8 @@ from typing import Any
 import onnx_ir as ir
 
 from translate.errors import OpenError, UsageError
-from translate.models.base import Array, Dim, Model, Spec
-from translate.models.inputs import check_feeds, merge_specs, symbols
+from translate.models.base import Array, Dim, Model, Spec, check_feeds
+from translate.models.inputs import merge_specs, symbols
 
 # A protobuf message cannot be longer than 2 GiB; the graph itself needs some of it.
 _MAX_PROTO_BYTES = 1_900_000_000
@@ -54,10 +54,17 @@ class OnnxModel(Model):
         self.inputs = specs
         self.outputs = _outputs(self.model, specs)
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Run once on the CPU. Raises `UsageError` when a name is missing or unknown."""
+    def upload(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """The runtime takes arrays as they are."""
         check_feeds(self.inputs, feeds)
-        results = self._runner(dict(feeds))
+        return dict(feeds)
+
+    def call(self, values: dict[str, Array]) -> list[Array]:
+        """Run the graph."""
+        return self._runner(values)
+
+    def download(self, results: list[Array]) -> dict[str, Array]:
+        """Name the results."""
         return {spec.name: result for spec, result in zip(self.outputs, results, strict=True)}
 
     @cached_property

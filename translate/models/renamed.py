@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import keyword
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from translate.models.base import Array, Model
+from translate.models.base import Array, Model, check_feeds
 
 
 class RenamedInputs(Model):
@@ -22,10 +23,34 @@ class RenamedInputs(Model):
         # See TorchModel; only that has them.
         self.ranges = getattr(model, "ranges", None)
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Run once on `feeds` by the new names. Raises `UsageError` when a name is missing or unknown."""
+    def upload(self, feeds: Mapping[str, Array]) -> Any:
+        """As the model does. Raises `UsageError` when a name is missing or unknown."""
+        check_feeds(self.inputs, feeds)
+        return self.model.upload(self._own(feeds))
+
+    def call(self, values: Any) -> Any:
+        """As the model does."""
+        return self.model.call(values)
+
+    def download(self, results: Any) -> dict[str, Array]:
+        """As the model does."""
+        return self.model.download(results)
+
+    def run_double(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
+        """As the model does."""
+        return self.model.run_double(self._own(feeds))
+
+    def run_perturbed(self, feeds: Mapping[str, Array], seed: int) -> dict[str, Array]:
+        """As the model does."""
+        return self.model.run_perturbed(self._own(feeds), seed)
+
+    def values(self, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+        """As the model does."""
+        return self.model.values(self._own(feeds), names)
+
+    def _own(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         back = {new: old for old, new in self.names.items()}
-        return self.model.run({back.get(name, name): array for name, array in feeds.items()})
+        return {back[name]: array for name, array in feeds.items()}
 
 
 def signature_names(model: Model) -> dict[str, str]:

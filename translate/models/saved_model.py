@@ -9,8 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from translate.errors import OpenError
-from translate.models.base import Array, Model, Spec
-from translate.models.inputs import check_feeds
+from translate.models.base import Array, Model, Spec, check_feeds
 
 
 class SavedModel(Model):
@@ -37,10 +36,18 @@ class SavedModel(Model):
         self.inputs = tuple(_spec(name, spec) for name, spec in inputs.items())
         self.outputs = tuple(_spec(name, spec) for name, spec in outputs.items())
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Run the signature once. Raises `UsageError` when a name is missing or unknown."""
+    def upload(self, feeds: Mapping[str, Array]) -> dict[str, tf.Tensor]:
+        """Make a tensor of each array."""
         check_feeds(self.inputs, feeds)
-        results = self.function(**{name: tf.constant(array) for name, array in feeds.items()})
+        return {name: tf.constant(array) for name, array in feeds.items()}
+
+    def call(self, values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Run the signature."""
+        results: dict[str, tf.Tensor] = self.function(**values)
+        return results
+
+    def download(self, results: dict[str, tf.Tensor]) -> dict[str, Array]:
+        """Copy the results into arrays."""
         return {name: np.asarray(result.numpy()) for name, result in results.items()}
 
 

@@ -18,9 +18,8 @@ from torch.export.graph_signature import ConstantArgument, InputKind, SymIntArgu
 from torch.utils import _pytree as pytree
 
 from translate.errors import UsageError
-from translate.models.base import Array, Dim, Model, Spec
+from translate.models.base import Array, Dim, Model, Spec, check_feeds
 from translate.models.inputs import (
-    check_feeds,
     default_sizes,
     example_feeds,
     merge_specs,
@@ -88,20 +87,36 @@ class TorchModel(Model):
     @cached_property
     def result(self) -> Any:
         """What the model returns for example inputs; its structure is of interest, not its numbers."""
-        return self._call(example_feeds(self.inputs, default_sizes(self.inputs, self.ranges)[0]))
+        return self.call(self.upload(example_feeds(self.inputs, default_sizes(self.inputs, self.ranges)[0])))
 
     @property
     def structure(self) -> str:
         """What `forward` returns: "single", "tuple", "list" or "dict"."""
         return structure_of(self.result)
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """Run once on `feeds`, without gradients.
-
-        Raises `UsageError` when a name is missing or unknown, or the model itself fails on these inputs.
-        """
+    def upload(self, feeds: Mapping[str, Array]) -> list[torch.Tensor]:
+        """Put the arrays where the weights are, in the order of the inputs."""
         check_feeds(self.inputs, feeds)
-        return {name: to_array(tensor) for name, tensor in flatten(self._call(feeds)).items()}
+        return self._tensors(feeds)
+
+    def call(self, values: list[torch.Tensor]) -> Any:
+        """Run `forward` without gradients. Raises `UsageError` when the model itself fails on these inputs."""
+        try:
+            with torch.no_grad():
+                return self.flat.call(values)
+        except Exception as error:
+            # A model's own code raises anything.
+            given = ", ".join(f"{spec.name} {list(t.shape)}" for spec, t in zip(self.inputs, values, strict=True))
+            words = str(error).strip().splitlines() or [type(error).__name__]
+            raise UsageError(
+                f"the model itself fails on {given}: {words[-1]}\n"
+                "  In --input, give equal sizes the same name, a fixed size its number, and a size that\n"
+                "  depends on another its form (32*height, seq+1)"
+            ) from error
+
+    def download(self, results: Any) -> dict[str, Array]:
+        """Name the tensors of a result after their places in it, see `flatten`."""
+        return {name: to_array(tensor) for name, tensor in flatten(results).items()}
 
     def run_double(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
         """Run a copy of the model with every weight and floating-point input in float64.
@@ -118,20 +133,6 @@ class TorchModel(Model):
         except (RuntimeError, TypeError, ValueError, AssertionError):
             return None
         return {name: to_array(tensor) for name, tensor in flatten(result).items()}
-
-    def _call(self, feeds: Mapping[str, Array]) -> Any:
-        try:
-            with torch.no_grad():
-                return self.flat.call(self._tensors(feeds))
-        except Exception as error:
-            # A model's own code raises anything.
-            given = ", ".join(f"{name} {list(array.shape)}" for name, array in feeds.items())
-            words = str(error).strip().splitlines() or [type(error).__name__]
-            raise UsageError(
-                f"the model itself fails on {given}: {words[-1]}\n"
-                "  In --input, give equal sizes the same name, a fixed size its number, and a size that\n"
-                "  depends on another its form (32*height, seq+1)"
-            ) from error
 
     def _tensors(self, feeds: Mapping[str, Array]) -> list[torch.Tensor]:
         device = next((tensor.device for tensor in self.flat.tensors()), torch.device("cpu"))

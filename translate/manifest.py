@@ -1,0 +1,76 @@
+"""What a SavedModel remembers of its translation: `assets.extra/translation.json` inside its folder.
+
+TensorFlow, TF Serving and TF Lite ignore `assets.extra`. The manifest holds what the graph itself cannot say: which
+variable a parameter became, which tensor a value of the source became, and in which axis order both are kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from translate.errors import OpenError
+
+SCHEMA = "translate.manifest/1"
+PLACE = Path("assets.extra", "translation.json")
+
+# Axis `k` of what is stored is axis `permutation[k]` of the source's; None where the order is the source's.
+Permutation = tuple[int, ...] | None
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A weight: the name of its `tf.Variable` (without `:0`), its axis order, and whether it was a parameter."""
+
+    variable: str
+    permutation: Permutation
+    trainable: bool
+
+
+@dataclass(frozen=True)
+class Value:
+    """An intermediate value: its tensor in the signature's function (`relu/Relu:0`), its axis order, its node."""
+
+    tensor: str
+    permutation: Permutation
+    operator: str
+    node: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """`parameters` by their name in the source's state_dict, `values` by their name in the exported ONNX graph."""
+
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+    def write(self, folder: Path) -> None:
+        """Write the manifest into the SavedModel in `folder`."""
+        path = folder / PLACE
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n", encoding="utf-8")
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """Return the manifest of the SavedModel in `folder`, None where it has none. Raises `OpenError` for a bad one."""
+    path = folder / PLACE
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["schema"] != SCHEMA:
+            raise OpenError(f"{path} is of schema {content['schema']!r}; this version reads {SCHEMA!r}")
+        return Manifest(
+            parameters={name: Parameter(**_entry(entry)) for name, entry in content["parameters"].items()},
+            values={name: Value(**_entry(entry)) for name, entry in content["values"].items()},
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise OpenError(f"{path} is no readable manifest: {error}") from error
+
+
+def _entry(entry: dict[str, Any]) -> dict[str, Any]:
+    permutation = entry["permutation"]
+    return {**entry, "permutation": None if permutation is None else tuple(permutation)}
