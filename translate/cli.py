@@ -5,52 +5,29 @@ Neither framework, nor numpy, is imported before a command needs it, so that `tr
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import gc
-import importlib.util
-import logging
 import os
 import signal
 import sys
-import tempfile
 import time
 import traceback
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import click
-from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
+from rich.console import Console
 
 from translate import __version__
 from translate.errors import TranslateError, UsageError
-
-if TYPE_CHECKING:
-    from translate.doctor import Diagnosis
-    from translate.inspection import Inspection
+from translate.startup import captured_stderr, quiet_frameworks
+from translate.terminal import console, print_diagnosis, print_inspection, show_progress, show_result, show_verify
 
 # EX_SOFTWARE of sysexits.h, and 128 + SIGINT: clear of the exit codes that mean something here.
 _INTERNAL_ERROR = 70
 _INTERRUPTED = 130
 _ISSUES = "please report it, with the model if you can, to the project's issue tracker"
 
-_STAGES = {
-    "open": "opening the model",
-    "export": "exporting to ONNX",
-    "passes": "simplifying the graph",
-    "lower": "writing the SavedModel",
-    "onnx2tf": "running onnx2tf; this takes minutes",
-    "reload": "loading the SavedModel",
-    "verify": "comparing both models",
-}
-_STATES = {None: ("not verified", "yellow"), True: ("equal", "green"), False: ("NOT EQUAL", "red")}
-_PIPE_WIDTH = 140
 # `translate --help` and `doctor` work without these; everything else asks for them.
 _OPTIONAL = ("torch", "tensorflow")
 
@@ -190,7 +167,7 @@ def torch2tf(
     for path in reports:
         check_report_path(Path(path))
     began = time.perf_counter()
-    with _progress() as progress, _quiet_frameworks():
+    with show_progress() as progress, quiet_frameworks():
         from translate import routes
 
         loaded = time.perf_counter()
@@ -215,7 +192,7 @@ def torch2tf(
             result, failure = error.result, error
     report = result_report(result)
     report["seconds"] = {"start": round(loaded - began, 3), **report["seconds"]}
-    _publish_report(report, reports, as_json, _show_result)
+    _publish_report(report, reports, as_json, show_result)
     if failure is not None:
         raise failure
     return 0
@@ -253,7 +230,7 @@ def verify(
     for path in reports:
         check_report_path(Path(path))
     saved_models = Path(source).is_dir() or Path(target).is_dir()
-    with _progress() as progress, _quiet_frameworks(tensorflow=saved_models):
+    with show_progress() as progress, quiet_frameworks(tensorflow=saved_models):
         from translate.models.open import open_model
         from translate.models.renamed import with_signature_names
         from translate.routes import read_sample
@@ -273,7 +250,7 @@ def verify(
         progress("verify")
         verdict = compare(ours, theirs, sizes=size_choices(ours, asked), sample=arrays, seed=seed, rtol=rtol, atol=atol)
     report = verify_report(source, target, verdict, notes, time.perf_counter() - start)
-    _publish_report(report, reports, as_json, _show_verify)
+    _publish_report(report, reports, as_json, show_verify)
     if not verdict.passed:
         raise ParityError(f"{source} and {target} do not compute the same")
     return 0
@@ -292,7 +269,7 @@ def inspect(
     as_json: bool,
 ) -> int:
     """Show what a model takes, returns and is made of, and whether it translates."""
-    with _progress() as progress, _quiet_frameworks():
+    with show_progress() as progress, quiet_frameworks():
         from translate.inspection import inspect as look
         from translate.models.open import open_model
 
@@ -306,7 +283,7 @@ def inspect(
 
         click.echo(render_json(inspection_report(model, found)), nl=False)
     else:
-        _print_inspection(model, found)
+        print_inspection(model, found)
     return 0
 
 
@@ -314,7 +291,7 @@ def inspect(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def doctor(as_json: bool) -> int:
     """Show versions, devices, engines and problems of the installation."""
-    with _quiet_frameworks(tensorflow=False), _captured_stderr():
+    with quiet_frameworks(tensorflow=False), captured_stderr():
         from translate.doctor import diagnose
 
         found = diagnose()
@@ -323,62 +300,8 @@ def doctor(as_json: bool) -> int:
 
         click.echo(render_json(diagnosis_report(found)), nl=False)
     else:
-        _print_diagnosis(found)
+        print_diagnosis(found)
     return 0
-
-
-@contextlib.contextmanager
-def _quiet_frameworks(*, tensorflow: bool = True) -> Iterator[None]:
-    """Keep the frameworks' start-up chatter off the terminal; what is set in the environment counts."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # PyTorch's idle threads would spin on the cores that TensorFlow computes on.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # Two frameworks make a million objects that live to the end; looking through them again and again for garbage takes
-    # a sixth of the time of a small translation.
-    gc.set_threshold(200_000, 50, 50)
-    disabled = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if tensorflow and importlib.util.find_spec("tensorflow") is not None:
-                with _captured_stderr():
-                    # Some of it is written past Python, and before TensorFlow reads its own log level.
-                    importlib.import_module("tensorflow")
-            yield
-    finally:
-        logging.disable(disabled)
-
-
-@contextlib.contextmanager
-def _captured_stderr() -> Iterator[None]:
-    """Hold back what the process writes to standard error; show it if it ends in an exception."""
-    with tempfile.TemporaryFile() as held:
-        sys.stderr.flush()
-        saved = os.dup(2)
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(saved, held.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """Yield what to call with the name of each stage as it begins; shown only on a terminal."""
-    # A stream of its own: standard error may be held back meanwhile, see _captured_stderr.
-    with os.fdopen(os.dup(2), "w") as stream:
-        console = Console(file=stream)
-        if not console.is_terminal:
-            yield lambda stage: None
-            return
-        with console.status("loading the frameworks") as status:
-            yield lambda stage: status.update(_STAGES.get(stage, stage))
 
 
 def _publish_report(
@@ -392,131 +315,4 @@ def _publish_report(
     if as_json:
         click.echo(render(report, ".json"), nl=False)
     else:
-        show(_console(), report)
-
-
-def _console() -> Console:
-    # Into a file or a pipe a table may be wider than rich's default of 80 columns.
-    return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
-
-
-def _show_result(console: Console, report: Mapping[str, Any]) -> None:
-    written = "nothing" if report["output"] is None else f"{report['output']}  {_size(report['bytes'])}"
-    weights = report["weights"]
-    rows = [
-        ("source", f"{report['source']['path']}  {report['source']['kind']}"),
-        ("written", written),
-        ("engine", report["engine"]),
-        *_interface(report),
-        ("weights", _weights(weights["trainable"], weights["frozen"])),
-    ]
-    if report["transposes"] is not None:
-        rows.append(("transposes", f"{report['transposes']} left in the graph"))
-    _show(console, "torch2tf", rows, report)
-
-
-def _show_verify(console: Console, report: Mapping[str, Any]) -> None:
-    rows = [(side, f"{report[side]['path']}  {report[side]['kind']}") for side in ("source", "target")]
-    _show(console, "verify", rows, report)
-
-
-def _show(console: Console, title: str, rows: list[tuple[str, str]], report: Mapping[str, Any]) -> None:
-    verdict = report["verdict"]
-    rows += [("note", note) for note in report["notes"]]
-    if verdict is not None:
-        rows += [("differs", difference) for difference in verdict["interface"]]
-        rows += [("warning", warning) for warning in verdict["warnings"]]
-    rows.append(("seconds", ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in report["seconds"].items())))
-    parts: list[RenderableType] = [_grid(rows)]
-    if verdict is not None and verdict["runs"]:
-        parts += ["", _verdict_table(verdict)]
-    state, style = _STATES[None if verdict is None else verdict["passed"]]
-    console.print(Panel(Group(*parts), title=f"{title}: {state}", border_style=style, expand=False))
-
-
-def _verdict_table(verdict: Mapping[str, Any]) -> Table:
-    """Return one row for each output at each size: the worst of its seeds."""
-    from translate.reports.markdown import run_text
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
-    for column in ("sizes", "output"):
-        table.add_column(column, overflow="fold")
-    for column in ("max abs", "max rel", "scale", "of limit", "cosine"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("", overflow="fold")
-    worst: dict[tuple[str, str], Mapping[str, Any]] = {}
-    for run in verdict["runs"]:
-        sizes = run_text(run)
-        if run["failure"]:
-            table.add_row(Text(sizes), *[""] * 6, Text(run["failure"], style="red"))
-        for output in run["outputs"]:
-            before = worst.setdefault((sizes, output["name"]), output)
-            if output["error"] > before["error"]:
-                worst[sizes, output["name"]] = output
-    for (sizes, name), output in worst.items():
-        cosine = "" if output["cosine"] is None else f"{output['cosine']:.6f}"
-        numbers = [f"{output[key]:.1e}" for key in ("max_abs", "max_rel", "scale")]
-        mark = Text("; ".join(["ok", *output["notes"]]), style="green")
-        if not output["passed"]:
-            mark = Text("; ".join([*output["problems"], *output["notes"]]), style="red")
-        table.add_row(Text(sizes.replace(" ", "\n")), Text(name), *numbers, f"{output['error']:.2g}", cosine, mark)
-    return table
-
-
-def _print_inspection(name: str, found: Inspection) -> None:
-    rows = [
-        ("model", f"{name}  {found.kind}"),
-        *[("input", str(spec)) for spec in found.inputs],
-        *[("output", str(spec)) for spec in found.outputs],
-        ("weights", _weights(found.trainable, found.frozen)),
-        ("operators", ", ".join(f"{operator} {count}" for operator, count in found.operators.items())),
-        *[("note", note) for note in found.notes],
-    ]
-    if found.translates_to is not None:
-        rows.append(("torch2tf", "every operator has a lowering"))
-    rows += [("torch2tf", text) for text in filter(None, [found.refusal, *map(str, found.problems)])]
-    _console().print(_grid(rows))
-
-
-def _print_diagnosis(found: Diagnosis) -> None:
-    rows = [
-        ("python", f"{found.python} on {found.platform}"),
-        *[(name, version or "not installed") for name, version in found.packages.items()],
-        *[(f"{framework} runs on", ", ".join(devices)) for framework, devices in found.devices.items()],
-        *[(f"--engine {name}", "yes" if usable else "no") for name, usable in found.engines.items()],
-        *[("problem", problem) for problem in found.problems],
-    ]
-    if not found.problems:
-        rows.append(("problems", "none"))
-    _console().print(_grid(rows))
-
-
-def _interface(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    from translate.reports.markdown import spec_text
-
-    return [(key.removesuffix("s"), spec_text(spec)) for key in ("inputs", "outputs") for spec in report[key]]
-
-
-def _grid(rows: Sequence[tuple[str, str]]) -> Table:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(overflow="fold")
-    previous = None
-    for label, value in rows:
-        # Text, not markup: names and paths may hold brackets.
-        grid.add_row("" if label == previous else label, Text(value))
-        previous = label
-    return grid
-
-
-def _weights(trainable: int, frozen: int) -> str:
-    return f"{trainable:,} trainable values, {frozen:,} not" if trainable or frozen else "none as variables"
-
-
-def _size(number: int) -> str:
-    size = float(number)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
+        show(console(), report)
