@@ -1,0 +1,118 @@
+"""A traced TensorFlow function as an ONNX model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from translate.converters.lowering import Interpreter
+from translate.converters.lowering.interpret import LARGEST_HOST_BYTES
+from translate.converters.metadata import KIND, STRUCTURE
+from translate.converters.tf_to_onnx.build import OPSET, Host, op
+from translate.converters.tf_to_onnx.lowerings import TABLE
+from translate.converters.tf_to_onnx.source import DOMAIN, constant, read, variable_value
+from translate.converters.tf_to_onnx.target import OnnxTarget
+from translate.models.base import Spec
+
+
+def export(
+    function: Any,
+    inputs: Sequence[Spec],
+    outputs: Sequence[str],
+    *,
+    names: Mapping[str, str] | None = None,
+    structure: str = "dict",
+) -> ir.Model:
+    """Export a concrete function to ONNX, in memory, at opset 20.
+
+    `inputs` are its inputs in the order of `function.inputs`, with the names and symbolic dimensions that the result
+    gets, `outputs` the names of `function.outputs`. Weights are initializers with "parameter" or "buffer" in their
+    `translate.kind` metadata, named after their variables: `dense.kernel`, or what `names` {variable: name} says.
+    `structure` is what the function returns: "single", "tuple" or "dict". Raises `CannotTranslateError` naming every
+    operation that has no lowering.
+    """
+    user = function.inputs[: len(function.inputs) - len(function.captured_inputs)]
+    captured = _captured(function, function.inputs[len(user) :], names or {})
+    graph, values = read(function.graph, user, function.outputs, captured)
+    weights = {value: _named(value) for value in graph.initializers.values() if _is_weight(value, graph)}
+    arguments = [
+        ir.Value(name=spec.name, shape=ir.Shape(spec.shape or ()), type=value.type)
+        for spec, value in zip(inputs, values, strict=True)
+    ]
+    with op.frame() as frame:
+        bindings: dict[ir.Value, Any] = dict(zip(values, arguments, strict=True)) | weights
+        bindings |= {v: _array(v) for v in graph.initializers.values() if v not in weights}
+        results = Interpreter(TABLE, {DOMAIN: 1}, OnnxTarget()).run(graph, bindings)
+        named = [op.Identity(result) for result in results]
+    for value, name in zip(named, outputs, strict=True):
+        value.name = name
+    written = ir.Graph(
+        arguments,
+        named,
+        nodes=frame.nodes,
+        initializers=[*weights.values(), *frame.constants.values()],
+        opset_imports={"": OPSET},
+        name="main",
+    )
+    written.sort()
+    model = ir.Model(written, ir_version=10, metadata_props={STRUCTURE: structure})
+    common.RemoveUnusedNodesPass()(model)
+    return model
+
+
+def _is_weight(value: ir.Value, graph: ir.Graph) -> bool:
+    """Say whether an initializer is a weight and not a number of the computation.
+
+    Variables are. Where there are none, as in a frozen graph, every floating-point tensor with an axis is taken for
+    one; otherwise only those that are too large to be computed with while translating.
+    """
+    if KIND in value.metadata_props:
+        return True
+    tensor = value.const_value
+    if tensor is None or not tensor.dtype.is_floating_point() or len(tensor.shape) == 0:
+        return False
+    has_variables = any(KIND in other.metadata_props for other in graph.initializers.values())
+    return not has_variables or tensor.nbytes > LARGEST_HOST_BYTES
+
+
+def _array(value: ir.Value) -> Host:
+    assert value.const_value is not None, f"{value.name} has no value"
+    return value.const_value.numpy()
+
+
+def _named(value: ir.Value) -> ir.Value:
+    """Return the same initializer for another graph."""
+    return ir.Value(
+        name=value.name,
+        shape=value.shape,
+        type=value.type,
+        const_value=value.const_value,
+        metadata_props=dict(value.metadata_props),
+    )
+
+
+def _captured(function: Any, internal: Sequence[Any], names: Mapping[str, str]) -> dict[str, ir.Value]:
+    """Return the values of the tensors that the function reads from outside: variables and constants."""
+    variables = {id(variable.handle): variable for variable in function.graph.variables}
+    values: dict[str, ir.Value] = {}
+    taken: set[str] = set()
+    for tensor, outside in zip(internal, function.captured_inputs, strict=True):
+        variable = variables.get(id(outside))
+        if variable is not None:
+            name = variable.name.removesuffix(":0").replace("/", ".")
+            values[tensor.name] = variable_value(variable, _unique(names.get(variable.name, name), taken))
+        else:
+            values[tensor.name] = constant(outside.numpy(), _unique(tensor.op.name, taken))
+    return values
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    unique, count = name, 0
+    while unique in taken:
+        count += 1
+        unique = f"{name}_{count}"
+    taken.add(unique)
+    return unique
