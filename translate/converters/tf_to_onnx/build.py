@@ -59,6 +59,16 @@ class Builder:
             self._frames.pop()
 
     @contextmanager
+    def aside(self) -> Iterator[Frame]:
+        """Write into a graph that has nothing to do with the one under construction."""
+        outside, self._frames = self._frames, []
+        try:
+            with self.frame() as frame:
+                yield frame
+        finally:
+            self._frames = outside
+
+    @contextmanager
     def reopened(self, frame: Frame) -> Iterator[None]:
         """Write into `frame` once more."""
         self._frames.append(frame)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from translate.converters.tf_to_onnx import control, lists, math, nn, tensor
+from translate.converters.tf_to_onnx import control, conv, lists, math, nn, pool, reduce, tensor
 from translate.converters.tf_to_onnx.table import TABLE
 
-__all__ = ["TABLE", "control", "lists", "math", "nn", "tensor"]
+__all__ = ["TABLE", "control", "conv", "lists", "math", "nn", "pool", "reduce", "tensor"]

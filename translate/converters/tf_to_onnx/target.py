@@ -27,19 +27,16 @@ class OnnxTarget:
 
     def evaluate(self, call: Callable[[], Any]) -> tuple[np.ndarray[Any, Any], ...] | None:
         """In a graph of its own, run at once."""
-        with op.frame() as frame:
+        with op.aside() as frame:
             results = call()
         results = results if isinstance(results, tuple) else (results,)
         if all(isinstance(result, np.ndarray) for result in results):
             return results
         if not all(isinstance(result, ir.Value) for result in results):
             return None
-        constants = {
-            str(v.name): v for node in frame.nodes for v in node.inputs if v is not None and v.const_value is not None
-        }
-        constants |= {str(v.name): v for v in results if v.const_value is not None}
+        constants = list(frame.constants.values())
         names = [str(result.name) for result in results]
-        graph = ir.Graph([], list(results), nodes=frame.nodes, initializers=list(constants.values()),
+        graph = ir.Graph([], list(results), nodes=frame.nodes, initializers=constants,
                          opset_imports={"": OPSET}, name="constants")  # fmt: skip
         model = ir.serde.serialize_model(ir.Model(graph, ir_version=10))
         return tuple(np.asarray(array) for array in ReferenceEvaluator(model).run(names, {}))

@@ -1,0 +1,155 @@
+"""Reductions, searches and running sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from translate.converters.tf_to_onnx.build import Host, cast, dims, like, op, rank
+from translate.converters.tf_to_onnx.table import lower
+from translate.errors import UnsupportedError
+
+
+def _reduce(name: str, x: ir.Value, axes: ir.Value | Host, keep_dims: int) -> ir.Value:
+    if isinstance(axes, np.ndarray):
+        # No axes at all means none here, every one in ONNX.
+        wanted: Any = [int(axis) for axis in axes.reshape(-1)]
+        nothing = 1 if not wanted else None
+    else:
+        wanted, nothing = cast(op.Reshape(axes, [-1]), ir.DataType.INT64), 1
+    result: ir.Value = op.node(name, x, wanted, keepdims=keep_dims, noop_with_empty_axes=nothing)
+    return result
+
+
+@lower("Mean")
+def mean(x: ir.Value, axes: ir.Value | Host, *, keep_dims: int = 0) -> ir.Value:
+    """The mean along axes."""
+    return _reduce("ReduceMean", x, axes, keep_dims)
+
+
+@lower("Sum")
+def sum_(x: ir.Value, axes: ir.Value | Host, *, keep_dims: int = 0) -> ir.Value:
+    """The sum along axes."""
+    return _reduce("ReduceSum", x, axes, keep_dims)
+
+
+@lower("Prod")
+def prod(x: ir.Value, axes: ir.Value | Host, *, keep_dims: int = 0) -> ir.Value:
+    """The product along axes."""
+    return _reduce("ReduceProd", x, axes, keep_dims)
+
+
+@lower("Max")
+def max_(x: ir.Value, axes: ir.Value | Host, *, keep_dims: int = 0) -> ir.Value:
+    """The largest along axes."""
+    return _reduce("ReduceMax", x, axes, keep_dims)
+
+
+@lower("Min")
+def min_(x: ir.Value, axes: ir.Value | Host, *, keep_dims: int = 0) -> ir.Value:
+    """The smallest along axes."""
+    return _reduce("ReduceMin", x, axes, keep_dims)
+
+
+@lower("All")
+def all_(x: ir.Value, axes: ir.Value | Host, *, keep_dims: int = 0) -> ir.Value:
+    """Whether all are true along axes."""
+    return cast(_reduce("ReduceMin", cast(x, ir.DataType.INT32), axes, keep_dims), ir.DataType.BOOL)
+
+
+@lower("Any")
+def any_(x: ir.Value, axes: ir.Value | Host, *, keep_dims: int = 0) -> ir.Value:
+    """Whether any is true along axes."""
+    return cast(_reduce("ReduceMax", cast(x, ir.DataType.INT32), axes, keep_dims), ir.DataType.BOOL)
+
+
+@lower("EuclideanNorm")
+def euclidean_norm(x: ir.Value, axes: ir.Value | Host, *, keep_dims: int = 0) -> ir.Value:
+    """The root of the sum of squares along axes."""
+    return _reduce("ReduceL2", x, axes, keep_dims)
+
+
+@lower("ArgMax")
+def arg_max(x: ir.Value, axis: Host, *, output_type: int = int(ir.DataType.INT64)) -> ir.Value:
+    """Where the largest lies along an axis, the first of equal ones."""
+    return cast(op.ArgMax(_orderable(x), axis=int(axis), keepdims=0), output_type)
+
+
+@lower("ArgMin")
+def arg_min(x: ir.Value, axis: Host, *, output_type: int = int(ir.DataType.INT64)) -> ir.Value:
+    """Where the smallest lies along an axis, the first of equal ones."""
+    return cast(op.ArgMin(_orderable(x), axis=int(axis), keepdims=0), output_type)
+
+
+def _orderable(x: ir.Value) -> ir.Value:
+    return cast(x, ir.DataType.INT32) if x.dtype == ir.DataType.BOOL else x
+
+
+@lower("Cumsum")
+def cumsum(x: ir.Value, axis: ir.Value, *, exclusive: int = 0, reverse: int = 0) -> ir.Value:
+    """Running sums along an axis."""
+    return op.CumSum(x, axis, exclusive=exclusive, reverse=reverse)
+
+
+@lower("TopKV2")
+def top_k(x: ir.Value, k: ir.Value, *, sorted: int = 1, index_type: int = int(ir.DataType.INT32)) -> Any:
+    """The `k` largest along the last axis, the first of equal ones first."""
+    values, indices = op.node("TopK", x, op.Reshape(cast(k, ir.DataType.INT64), [1]), outputs=2, axis=-1, sorted=sorted)
+    return values, cast(indices, index_type)
+
+
+@lower("InTopKV2")
+def in_top_k(predictions: ir.Value, targets: ir.Value, k: ir.Value) -> ir.Value:
+    """Whether fewer than `k` predictions in a row are larger than that of its target."""
+    chosen = op.GatherElements(predictions, cast(op.Unsqueeze(targets, [1]), ir.DataType.INT64), axis=1)
+    larger = op.ReduceSum(cast(op.Greater(predictions, chosen), ir.DataType.INT64), [1], keepdims=0)
+    return op.Less(larger, cast(k, ir.DataType.INT64))
+
+
+def _segments(name: str, x: ir.Value, ids: ir.Value, count: ir.Value, start: Any) -> ir.Value:
+    """Combine the slices of `x` with equal ids; a segment without any keeps `start`."""
+    if rank(ids) != 1:
+        raise UnsupportedError("segment ids with more than one axis")
+    size = op.Reshape(cast(count, ir.DataType.INT64), [1])
+    shape = op.Concat(size, op.Shape(x, start=1), axis=0) if rank(x) > 1 else size
+    empty = op.Expand(like(x, start), shape)
+    # A negative id is dropped by TensorFlow and counted from the end by ONNX.
+    return op.ScatterND(empty, op.Unsqueeze(cast(ids, ir.DataType.INT64), [1]), x, reduction=name)
+
+
+@lower("UnsortedSegmentSum")
+def unsorted_segment_sum(x: ir.Value, ids: ir.Value, count: ir.Value) -> ir.Value:
+    """Sums of the slices with equal ids. Limits: ids of one axis, none of them negative."""
+    return _segments("add", x, ids, count, 0)
+
+
+@lower("UnsortedSegmentProd")
+def unsorted_segment_prod(x: ir.Value, ids: ir.Value, count: ir.Value) -> ir.Value:
+    """Products of the slices with equal ids. Limits: ids of one axis, none of them negative."""
+    return _segments("mul", x, ids, count, 1)
+
+
+@lower("SegmentSum")
+def segment_sum(x: ir.Value, ids: ir.Value) -> ir.Value:
+    """Sums of the slices with equal ids, which rise."""
+    return _segments("add", x, ids, op.Add(op.Gather(cast(ids, ir.DataType.INT64), np.int64(-1)), np.int64(1)), 0)
+
+
+@lower("SegmentMean")
+def segment_mean(x: ir.Value, ids: ir.Value) -> ir.Value:
+    """Means of the slices with equal ids, which rise."""
+    count = op.Add(op.Gather(cast(ids, ir.DataType.INT64), np.int64(-1)), np.int64(1))
+    ones = op.Expand(like(x, 1), op.Concat(op.Shape(x, start=0, end=1), [1] * (rank(x) - 1), axis=0))
+    parts = op.Max(_segments("add", ones, ids, count, 0), like(x, 1))
+    return op.Div(_segments("add", x, ids, count, 0), parts)
+
+
+@lower("Bincount", "DenseBincount")
+def bincount(x: ir.Value, size: ir.Value, weights: ir.Value, *, binary_output: int = 0) -> ir.Value:
+    """How often each number below `size` occurs. Limits: one axis, no weights."""
+    if rank(x) != 1 or binary_output or dims(weights) != [0]:
+        raise UnsupportedError("counts with weights, of rows, or of mere presence")
+    ones = op.Expand(like(weights, 1), op.Shape(x))
+    return _segments("add", ones, x, size, 0)
