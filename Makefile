@@ -27,7 +27,7 @@ endef
 	$(call make-venv,.venv,constraints/pinned.txt,dev$(,)zoo$(,)onnx2tf)
 
 .venv-newest/made: constraints/newest.txt constraints/zoo-nodeps.txt pyproject.toml
-	$(call make-venv,.venv-newest,constraints/newest.txt,test$(,)zoo)
+	$(call make-venv,.venv-newest,constraints/newest.txt,test$(,)keras2$(,)zoo)
 
 # A comma inside an argument of `call` has to come from a variable.
 , := ,

@@ -150,7 +150,7 @@ def make_missing_factory(folder: Path) -> tuple[object, ...]:
 
 
 def make_report_of_unknown_format(folder: Path) -> tuple[object, ...]:
-    return (DIGITS, "--report", folder / "report.html")
+    return (DIGITS, "--report", folder / "report.pdf")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def make_report_of_unknown_format(folder: Path) -> tuple[object, ...]:
         (make_unknown_operator, 4, "own::Frobnicate"),
         (make_missing_weights, 3, "missing.safetensors"),
         (make_missing_factory, 3, "Missing"),
-        (make_report_of_unknown_format, 2, ".json, .md, .xml"),
+        (make_report_of_unknown_format, 2, ".json, .xml, .md, .html"),
     ],
 )
 def test_bad_input_gets_one_clear_error_and_leaves_nothing_behind(

@@ -20,21 +20,28 @@ FRAMEWORKS = ("torch", "tensorflow")
 MAY_IMPORT = {
     "errors": set(),
     "manifest": set(),
+    "origin": set(),
     "models": {"manifest"},
-    "converters": {"manifest", "models"},
-    "verify": {"manifest", "models"},
+    "converters": {"manifest", "models", "origin"},
+    "verify": {"manifest", "models", "origin"},
     "backend": {"converters", "models"},
     # Reports render what the others made; they import it for its types only.
     "reports": {"doctor", "inspection", "models", "routes", "verify"},
     "publish": set(),
     "doctor": set(),
-    "routes": {"converters", "models", "publish", "verify"},
-    "inspection": {"converters", "models", "routes"},
+    "graphs": {"converters", "models"},
+    "comparison": {"graphs", "models", "verify"},
+    "routes": {"comparison", "converters", "graphs", "models", "publish", "verify"},
+    "inspection": {"converters", "graphs", "models", "routes"},
     "startup": set(),
     # What people see of a report, on the terminal.
     "terminal": {"doctor", "inspection", "reports"},
-    "cli": {"doctor", "inspection", "models", "publish", "reports", "routes", "startup", "terminal", "verify"},
+    "cli": {
+        *("comparison", "doctor", "inspection", "models", "publish", "reports", "routes", "startup", "terminal"),
+        "verify",
+    },
     "__main__": {"cli"},
+    "testing": {"comparison", "models", "publish", "reports", "routes", "verify"},
     # The public names, imported when they are asked for.
     "__init__": {"models", "routes", "verify"},
 }

@@ -57,7 +57,7 @@ def test_a_sample_is_compared_too() -> None:
     np.savez("sample.npz", x=np.ones((4, 3), np.float32))
     result = routes.torch2tf(Scale(), "out", inputs=["x:batch,3"], sample="sample.npz")
     assert result.verdict is not None
-    assert [run.outputs[0].shape for run in result.verdict.runs if run.inputs == "sample"] == [(4, 3)]
+    assert [run.outputs[0].shape for run in result.verdict.runs if run.inputs == "data sample.npz"] == [(4, 3)]
 
 
 def test_the_destination_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch, working_directory: Path) -> None:

@@ -12,16 +12,28 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 from rich.console import Console
 
 from translate import __version__
-from translate.errors import TranslateError, UsageError
+from translate.errors import ParityError, TranslateError, UsageError
 from translate.startup import captured_stderr, quiet_frameworks
-from translate.terminal import console, print_diagnosis, print_inspection, show_progress, show_result, show_verify
+from translate.terminal import (
+    console,
+    print_diagnosis,
+    print_inspection,
+    show_bench,
+    show_progress,
+    show_result,
+    show_verify,
+)
+
+if TYPE_CHECKING:
+    from translate.verify.cases import InputPlan
 
 # EX_SOFTWARE of sysexits.h, and 128 + SIGINT: clear of the exit codes that mean something here.
 _INTERNAL_ERROR = 70
@@ -86,7 +98,7 @@ def _fail(message: str, code: int) -> NoReturn:
 @click.group(cls=_Cli, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="translate")
 def main() -> None:
-    """Move trained models from PyTorch to TensorFlow, and prove that they still compute the same thing.
+    """Move trained models between PyTorch and TensorFlow, and prove that they still compute the same thing.
 
     \b
     Exit codes: 0 done and proven, 1 not equal, 2 usage, 3 the model cannot be opened or is not trusted,
@@ -114,13 +126,49 @@ def _source_options(command: _Command) -> _Command:
     return command
 
 
-def _verdict_options(command: _Command) -> _Command:
+def _input_options(command: _Command) -> _Command:
+    for option in (
+        click.option("--seed", default=0, show_default=True, help="Seed of the first random inputs."),
+        click.option("--seeds", type=click.IntRange(min=1), default=2, show_default=True, help="How many seeds."),
+        click.option(
+            "--data", metavar="PATH", multiple=True, help="Real inputs: .npz, .npy, .pt, or a folder of them."
+        ),
+        click.option("--normal", metavar="NAME[:MEAN,STD]", multiple=True, help="Draw an input from a normal."),
+        click.option("--uniform", metavar="NAME[:LOW,HIGH]", multiple=True, help="Draw an input evenly."),
+        click.option("--range", "ranges", metavar="NAME:LOW,HIGH", multiple=True, help="Draw numbers, ends included."),
+        click.option("--sizes", metavar="NAME=SIZE,...", multiple=True, help="Sizes to run at, as in batch=1,2,7."),
+    ):
+        command = option(command)
+    return command
+
+
+def _judge_options(command: _Command) -> _Command:
+    classic = "Classic |a-b| <= atol + rtol*|a| instead, for all outputs or one. Repeatable."
+    for option in (
+        click.option("--atol", metavar="[OUTPUT=]NUMBER", multiple=True, help=classic),
+        click.option("--rtol", metavar="[OUTPUT=]NUMBER", multiple=True, help=classic),
+    ):
+        command = option(command)
+    return command
+
+
+def _device_options(command: _Command) -> _Command:
+    for option in (
+        click.option("--xla", is_flag=True, help="Compile TensorFlow models with XLA."),
+        click.option("--threads", type=click.IntRange(min=1), help="Threads, the same on both sides."),
+        click.option("--device", default="cpu", show_default=True, help="Where both run: cpu, gpu:0 (or cuda:0)."),
+    ):
+        command = option(command)
+    return command
+
+
+def _report_options(command: _Command) -> _Command:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print the report as JSON instead of text."),
-        click.option("--report", "reports", metavar="FILE", multiple=True, help="Write .json, .xml (JUnit) or .md."),
-        click.option("--seed", default=0, show_default=True, help="Seed of the random inputs."),
-        click.option("--atol", type=click.FloatRange(min=0), help="Classic |a-b| <= atol + rtol*|a| instead."),
-        click.option("--rtol", type=click.FloatRange(min=0), help="Classic |a-b| <= atol + rtol*|a| instead."),
+        click.option("--baseline", metavar="FILE", help="An earlier JSON report; what got worse fails."),
+        click.option(
+            "--report", "reports", metavar="FILE", multiple=True, help="Write .json, .xml (JUnit), .md or .html."
+        ),
     ):
         command = option(command)
     return command
@@ -133,7 +181,9 @@ def _verdict_options(command: _Command) -> _Command:
 @click.option("--engine", type=click.Choice(["native", "onnx2tf"]), default="native", show_default=True)
 @click.option("--verify/--no-verify", default=True, help="Prove that both compute the same (default).")
 @_source_options
-@_verdict_options
+@_input_options
+@_judge_options
+@_report_options
 def torch2tf(
     source: str,
     output: str | None,
@@ -144,11 +194,12 @@ def torch2tf(
     weights: str | None,
     sample: str | None,
     unsafe_load: bool,
-    rtol: float | None,
-    atol: float | None,
-    seed: int,
+    rtol: Sequence[str],
+    atol: Sequence[str],
     reports: Sequence[str],
+    baseline: str | None,
     as_json: bool,
+    **asked: Any,
 ) -> int:
     """Translate a PyTorch model to a TensorFlow SavedModel.
 
@@ -161,14 +212,13 @@ def torch2tf(
       path/file.py:factory      the same, in a file
       folder                    a Hugging Face model
     """  # noqa: D301
-    from translate.reports import check_report_path
     from translate.reports.schema import result_report
 
-    for path in reports:
-        check_report_path(Path(path))
+    old = _check_reports(reports, baseline)
     began = time.perf_counter()
     with show_progress() as progress, quiet_frameworks():
         from translate import routes
+        from translate.verify.tolerance import parse_tolerance
 
         loaded = time.perf_counter()
         try:
@@ -181,9 +231,9 @@ def torch2tf(
                 engine=engine,
                 verify=verify,
                 force=force,
-                rtol=rtol,
-                atol=atol,
-                seed=seed,
+                plan=_plan(asked),
+                rtol=parse_tolerance("--rtol", rtol),
+                atol=parse_tolerance("--atol", atol),
                 unsafe_load=unsafe_load,
                 progress=progress,
             )
@@ -192,68 +242,270 @@ def torch2tf(
             result, failure = error.result, error
     report = result_report(result)
     report["seconds"] = {"start": round(loaded - began, 3), **report["seconds"]}
-    _publish_report(report, reports, as_json, show_result)
+    passed = _publish_report(report, reports, as_json, old, show_result)
     if failure is not None:
         raise failure
-    return 0
+    return 0 if passed else ParityError.exit_code
+
+
+@main.command()
+@click.argument("source")
+@click.option("-o", "--output", metavar="FILE", help="The file to write.  [default: <source>.pt2 here]")
+@click.option("--format", "file_format", type=click.Choice(["pt2", "onnx"]), default="pt2", show_default=True)
+@click.option("--force", is_flag=True, help="Replace an existing file, once the new one is proven.")
+@click.option("--signature", default="serving_default", show_default=True, help="Which function of a SavedModel.")
+@click.option("--verify/--no-verify", default=True, help="Prove that both compute the same (default).")
+@_source_options
+@_input_options
+@_judge_options
+@_report_options
+def tf2torch(
+    source: str,
+    output: str | None,
+    file_format: Any,
+    force: bool,
+    signature: str,
+    verify: bool,
+    inputs: Sequence[str],
+    weights: str | None,
+    sample: str | None,
+    unsafe_load: bool,
+    rtol: Sequence[str],
+    atol: Sequence[str],
+    reports: Sequence[str],
+    baseline: str | None,
+    as_json: bool,
+    **asked: Any,
+) -> int:
+    """Translate a TensorFlow or Keras model to PyTorch.
+
+    \b
+    SOURCE is one of
+      model.keras, model.h5     a Keras model
+      folder                    a SavedModel
+      model.onnx                ONNX
+      path/file.py:factory      a function that makes a Keras model
+    """  # noqa: D301
+    from translate.reports.schema import result_report
+
+    old = _check_reports(reports, baseline)
+    with show_progress() as progress, quiet_frameworks():
+        from translate import routes
+        from translate.verify.tolerance import parse_tolerance
+
+        try:
+            result = routes.tf2torch(
+                source,
+                output,
+                format=file_format,
+                inputs=inputs,
+                sample=sample,
+                weights=weights,
+                signature=signature,
+                verify=verify,
+                force=force,
+                plan=_plan(asked),
+                rtol=parse_tolerance("--rtol", rtol),
+                atol=parse_tolerance("--atol", atol),
+                unsafe_load=unsafe_load,
+                progress=progress,
+            )
+            failure = None
+        except routes.NotEqualError as error:
+            result, failure = error.result, error
+    passed = _publish_report(result_report(result), reports, as_json, old, show_result)
+    if failure is not None:
+        raise failure
+    return 0 if passed else ParityError.exit_code
 
 
 @main.command()
 @click.argument("source")
 @click.argument("target")
-@click.option("--sizes", metavar="NAME=SIZE,...", multiple=True, help="Sizes to run at, as in batch=1,2,7. Repeatable.")
 @_source_options
-@_verdict_options
+@click.option("--rename", "renames", metavar="SOURCE=TARGET", multiple=True, help="Two names for one input or output.")
+@click.option("--signature", default="serving_default", show_default=True, help="Which function of SavedModels.")
+@click.option("--via", metavar="RUNTIME", help="Run TARGET by c-api, openvino, or TF Serving at http://...:8501/v1/...")
+@_input_options
+@click.option(
+    "--edges", default="zeros,ones", show_default=True, help="Of zeros,ones,large,tiny,masked,nan,inf; or none."
+)
+@_judge_options
+@click.option("--bisect", is_flag=True, help="When they differ, find the first value that does.")
+@click.option("--bisect-dir", metavar="DIR", help="Write what reproduces it there; implies --bisect.")
+@click.option("--grad", is_flag=True, help="Compare gradients and a few optimiser steps too.")
+@click.option("--max-slowdown", type=click.FloatRange(min=0, min_open=True), help="Fail if TARGET may be slower.")
+@click.option("--seconds", default=10.0, show_default=True, help="How long to measure for --max-slowdown.")
+@click.option("--save-inputs", metavar="DIR", help="Keep the inputs there; --data DIR runs them again.")
+@_device_options
+@_report_options
 def verify(
     source: str,
     target: str,
-    sizes: Sequence[str],
     inputs: Sequence[str],
     weights: str | None,
     sample: str | None,
     unsafe_load: bool,
-    rtol: float | None,
-    atol: float | None,
-    seed: int,
+    renames: Sequence[str],
+    signature: str,
+    via: str | None,
+    edges: str,
+    rtol: Sequence[str],
+    atol: Sequence[str],
+    bisect: bool,
+    bisect_dir: str | None,
+    grad: bool,
+    max_slowdown: float | None,
+    seconds: float,
+    save_inputs: str | None,
+    device: str,
+    threads: int | None,
+    xla: bool,
     reports: Sequence[str],
+    baseline: str | None,
     as_json: bool,
+    **asked: Any,
 ) -> int:
     """Compare two models on the same inputs.
 
-    SOURCE and TARGET are any two of what torch2tf takes, or SavedModel folders. --input, --sample and --weights belong
-    to SOURCE.
+    SOURCE and TARGET are any two of: what torch2tf takes, a SavedModel folder, .keras, .h5, .tflite. --input, --sample
+    and --weights belong to SOURCE. Each output may differ by what the source's own rounding explains.
     """
-    from translate.errors import ParityError
-    from translate.reports import check_report_path
+    from translate.models.device import pin, placement
     from translate.reports.schema import verify_report
 
-    for path in reports:
-        check_report_path(Path(path))
-    saved_models = Path(source).is_dir() or Path(target).is_dir()
-    with show_progress() as progress, quiet_frameworks(tensorflow=saved_models):
-        from translate.models.open import open_model
-        from translate.models.renamed import with_signature_names
-        from translate.routes import read_sample
-        from translate.verify import compare
-        from translate.verify.sizes import parse_sizes, size_choices
+    old = _check_reports(reports, baseline)
+    pin(threads)
+    with show_progress() as progress, quiet_frameworks(tensorflow=_needs_tensorflow([source, target])):
+        from translate.comparison import Side, Wanted, compare_pair, open_pair
+        from translate.models.align import parse_renames
+        from translate.verify.tolerance import parse_tolerance
 
         start = time.perf_counter()
-        asked = parse_sizes(sizes)
-        notes: list[str] = []
+        wanted = Wanted(
+            bisect=bisect or bisect_dir is not None,
+            bisect_folder=None if bisect_dir is None else Path(bisect_dir),
+            gradients=grad,
+            max_slowdown=max_slowdown,
+            seconds=seconds,
+            save_inputs=None if save_inputs is None else Path(save_inputs),
+        )
+        plan = _plan(asked, edges, sample)
         progress("open")
-        ours = open_model(source, inputs=inputs, sample=sample, weights=weights, unsafe_load=unsafe_load, notes=notes)
-        names = [spec.name for spec in ours.inputs]
-        # A SavedModel made from a source had to rename such inputs; so both are compared under the same names.
-        ours = with_signature_names(ours)
-        theirs = with_signature_names(open_model(target, unsafe_load=unsafe_load, notes=notes))
-        arrays = None if sample is None else read_sample(sample, names, ours)
-        progress("verify")
-        verdict = compare(ours, theirs, sizes=size_choices(ours, asked), sample=arrays, seed=seed, rtol=rtol, atol=atol)
-    report = verify_report(source, target, verdict, notes, time.perf_counter() - start)
-    _publish_report(report, reports, as_json, show_verify)
-    if not verdict.passed:
+        pair = open_pair(
+            Side(source, inputs, sample, weights, signature, unsafe_load),
+            Side(target, signature=signature, unsafe_load=unsafe_load, via=via),
+            renames=parse_renames(renames),
+            placement=placement(device, threads=threads, xla=xla),
+        )
+        found = compare_pair(
+            pair,
+            plan,
+            rtol=parse_tolerance("--rtol", rtol),
+            atol=parse_tolerance("--atol", atol),
+            wanted=wanted,
+            progress=progress,
+        )
+    report = verify_report(
+        source,
+        target,
+        found.verdict,
+        tuple(dict.fromkeys(pair.notes)),
+        time.perf_counter() - start,
+        finding=found.finding,
+        gradients=found.gradients,
+        timing=found.timing,
+        max_slowdown=max_slowdown,
+        replay=save_inputs,
+    )
+    passed = _publish_report(report, reports, as_json, old, show_verify)
+    if not found.verdict.passed:
         raise ParityError(f"{source} and {target} do not compute the same")
-    return 0
+    return 0 if passed else ParityError.exit_code
+
+
+@main.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@_source_options
+@click.option("--batch", default="1,8", show_default=True, metavar="SIZE,...", help="Batch sizes to sweep.")
+@click.option("--sizes", metavar="NAME=SIZE,...", multiple=True, help="Sizes of other dimensions, as in seq=128.")
+@click.option("--seconds", default=10.0, show_default=True, help="How long to measure in all.")
+@click.option(
+    "--max-slowdown", type=click.FloatRange(min=0, min_open=True), help="Fail if any may be slower than this."
+)
+@click.option("--cold", is_flag=True, help="Also load and run each in a fresh process: start-up and peak memory.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the inputs and of the statistics.")
+@_device_options
+@_report_options
+def bench(
+    models: Sequence[str],
+    inputs: Sequence[str],
+    weights: str | None,
+    sample: str | None,
+    unsafe_load: bool,
+    batch: str,
+    sizes: Sequence[str],
+    seconds: float,
+    max_slowdown: float | None,
+    cold: bool,
+    seed: int,
+    device: str,
+    threads: int | None,
+    xla: bool,
+    reports: Sequence[str],
+    baseline: str | None,
+    as_json: bool,
+) -> int:
+    """Time models against each other, in turns, on this device.
+
+    The first MODEL is what the others are measured against; --input, --sample and --weights belong to it.
+    """
+    from translate.models.device import pin, placement
+    from translate.reports.schema import bench_report
+
+    old = _check_reports(reports, baseline)
+    pin(threads)
+    with show_progress() as progress, quiet_frameworks(tensorflow=_needs_tensorflow(models)):
+        from translate.comparison import Side, cold_starts, open_rivals, race
+        from translate.verify.sizes import parse_sizes
+
+        start = time.perf_counter()
+        notes: list[str] = []
+        place = placement(device, threads=threads, xla=xla)
+        first = Side(models[0], inputs, sample, weights, unsafe_load=unsafe_load)
+        sides = [first, *(Side(model, unsafe_load=unsafe_load) for model in models[1:])]
+        batches = parse_sizes([f"batch={batch}"])["batch"]
+        progress("open")
+        opened = open_rivals(sides, place, notes)
+        progress("timing")
+        measured = race(opened, parse_sizes(sizes), seconds, batches=batches, seed=seed)
+        if cold:
+            progress("cold")
+            measured = replace(measured, cold=tuple(cold_starts(sides, opened, place)))
+    report = bench_report(measured, notes, time.perf_counter() - start, max_slowdown=max_slowdown)
+    passed = _publish_report(report, reports, as_json, old, show_bench)
+    return 0 if passed else ParityError.exit_code
+
+
+def _plan(asked: Mapping[str, Any], edges: str = "none", sample: str | None = None) -> InputPlan:
+    """Read the options of `_input_options`."""
+    from translate.models.distributions import parse_distributions
+    from translate.verify.cases import InputPlan
+    from translate.verify.edges import parse_edges
+    from translate.verify.sizes import parse_sizes
+
+    return InputPlan(
+        sizes=parse_sizes(asked["sizes"]),
+        seeds=range(asked["seed"], asked["seed"] + asked["seeds"]),
+        distributions=parse_distributions(asked["ranges"], asked["normal"], asked["uniform"]),
+        edges=() if edges == "none" else parse_edges([edges]),
+        data=tuple(Path(path) for path in (*asked["data"], *([] if sample is None else [sample]))),
+    )
+
+
+def _needs_tensorflow(models: Sequence[str]) -> bool:
+    """Whether TensorFlow will be loaded for these models; it is then loaded quietly, and before anything else."""
+    return any(Path(model).is_dir() or Path(model).suffix in (".keras", ".h5", ".hdf5", ".tflite") for model in models)
 
 
 @main.command()
@@ -304,15 +556,33 @@ def doctor(as_json: bool) -> int:
     return 0
 
 
+def _check_reports(paths: Sequence[str], baseline: str | None) -> tuple[str, Mapping[str, Any]] | None:
+    """Refuse what cannot be written or read before any work; return the baseline, if there is one, by its name."""
+    from translate.reports import check_report_path
+    from translate.reports.baseline import read_baseline
+
+    for path in paths:
+        check_report_path(Path(path))
+    return None if baseline is None else (baseline, read_baseline(Path(baseline)))
+
+
 def _publish_report(
-    report: Mapping[str, Any], paths: Sequence[str], as_json: bool, show: Callable[[Console, Mapping[str, Any]], None]
-) -> None:
+    report: Mapping[str, Any],
+    paths: Sequence[str],
+    as_json: bool,
+    baseline: tuple[str, Mapping[str, Any]] | None,
+    show: Callable[[Console, Mapping[str, Any]], None],
+) -> bool:
+    """Write and print the report, compared with its baseline; return whether it passed."""
     from translate.publish import write_file
     from translate.reports import render
+    from translate.reports.baseline import with_baseline
 
+    report = report if baseline is None else with_baseline(report, *baseline)
     for path in paths:
         write_file(Path(path), render(report, Path(path).suffix))
     if as_json:
         click.echo(render(report, ".json"), nl=False)
     else:
         show(console(), report)
+    return bool(report["passed"])

@@ -44,7 +44,7 @@ def inspect(model: Model, notes: list[str]) -> Inspection:
         return _inspect_saved_model(model, notes)  # type: ignore[arg-type]
     from translate.converters import onnx_to_tf, passes
     from translate.converters.weights import weights
-    from translate.routes import to_onnx
+    from translate.graphs import to_onnx
 
     try:
         exported = to_onnx(model, notes)

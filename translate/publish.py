@@ -11,10 +11,13 @@ from pathlib import Path
 
 from translate.errors import UsageError
 
+# The endings of files that a route writes, and may replace.
+_FILES = (".pt2", ".pt", ".onnx")
+
 
 @contextmanager
 def staging(destination: Path, *, force: bool) -> Iterator[Path]:
-    """Yield the path of a folder to build the result for `destination` in; it is removed at the end.
+    """Yield the path of a file or folder to build the result for `destination` in; it is removed at the end.
 
     It lies on the destination's file system, so that `publish` can rename. Raises `UsageError`, before anything is
     written, when the destination exists and `force` is off, when it is nothing that may be replaced, or when it
@@ -27,20 +30,23 @@ def staging(destination: Path, *, force: bool) -> Iterator[Path]:
     except OSError as error:
         raise UsageError(f"cannot write {destination}: {error.strerror}") from error
     try:
-        yield scratch / "result"
+        yield scratch / f"result{destination.suffix}"
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
 def check(destination: Path, *, force: bool) -> None:
-    """Raise `UsageError` unless a SavedModel may be written to `destination`.
+    """Raise `UsageError` unless a result may be written to `destination`.
 
-    With `force` an empty folder or a SavedModel is replaced, and nothing else: `-o ~ --force` must not empty a home.
+    With `force` a file, an empty folder or a SavedModel is replaced, and nothing else: `-o ~ --force` must not empty a
+    home.
     """
     if not os.path.lexists(destination):
         return
     if not force:
         raise UsageError(f"{destination} already exists; --force replaces it, -o names another place")
+    if destination.is_file() and destination.suffix in _FILES:
+        return
     is_folder = destination.is_dir() and not destination.is_symlink()
     if not is_folder or not ((destination / "saved_model.pb").is_file() or not any(destination.iterdir())):
         raise UsageError(f"{destination} exists and is no SavedModel folder; --force does not replace it")

@@ -14,6 +14,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from translate.reports.summary import summary
+
 if TYPE_CHECKING:
     from translate.doctor import Diagnosis
     from translate.inspection import Inspection
@@ -22,12 +24,17 @@ _STAGES = {
     "open": "opening the model",
     "export": "exporting to ONNX",
     "passes": "simplifying the graph",
-    "lower": "writing the SavedModel",
+    "lower": "translating the operators",
     "onnx2tf": "running onnx2tf; this takes minutes",
-    "reload": "loading the SavedModel",
+    "reload": "loading the result",
     "verify": "comparing both models",
+    "bisect": "looking for the first value that differs",
+    "gradients": "comparing gradients",
+    "timing": "timing",
+    "cold": "starting fresh processes",
 }
-_STATES = {None: ("not verified", "yellow"), True: ("equal", "green"), False: ("NOT EQUAL", "red")}
+_STYLES = {"passed": "green", "failed": "red", "unknown": "yellow"}
+_UNPROVEN = {True: "not verified", False: "FAILED"}
 _PIPE_WIDTH = 140
 
 
@@ -63,7 +70,7 @@ def show_result(console: Console, report: Mapping[str, Any]) -> None:
     ]
     if report["transposes"] is not None:
         rows.append(("transposes", f"{report['transposes']} left in the graph"))
-    _show(console, "torch2tf", rows, report)
+    _show(console, report["command"], rows, report)
 
 
 def show_verify(console: Console, report: Mapping[str, Any]) -> None:
@@ -72,23 +79,66 @@ def show_verify(console: Console, report: Mapping[str, Any]) -> None:
     _show(console, "verify", rows, report)
 
 
+def show_bench(console: Console, report: Mapping[str, Any]) -> None:
+    """Print the report of a race."""
+    models = report["timing"]["models"]
+    _show(console, "bench", [("model", f"{model['label']}  {model['kind']}") for model in models], report)
+
+
 def _show(console: Console, title: str, rows: list[tuple[str, str]], report: Mapping[str, Any]) -> None:
     verdict = report["verdict"]
     rows += [("note", note) for note in report["notes"]]
     if verdict is not None:
         rows += [("differs", difference) for difference in verdict["interface"]]
         rows += [("warning", warning) for warning in verdict["warnings"]]
+    found = summary(report)
+    rows += [("result", sentence) for sentence in found.sentences]
+    finding = report.get("bisect")
+    if finding is not None:
+        rows += [("reproduce", finding["reproducer"])] if finding["reproducer"] else []
     rows.append(("seconds", ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in report["seconds"].items())))
     parts: list[RenderableType] = [_grid(rows)]
     if verdict is not None and verdict["runs"]:
         parts += ["", _verdict_table(verdict)]
-    state, style = _STATES[None if verdict is None else verdict["passed"]]
-    console.print(Panel(Group(*parts), title=f"{title}: {state}", border_style=style, expand=False))
+    if report.get("timing") is not None:
+        parts += ["", _timing_table(report["timing"])]
+        if report["timing"]["cold"]:
+            parts += ["", _cold_table(report["timing"]["cold"])]
+    panel = Panel(Group(*parts), title=f"{title}: {_title(report)}", border_style=_STYLES[found.state], expand=False)
+    console.print(panel)
+
+
+def _title(report: Mapping[str, Any]) -> str:
+    verdict = report["verdict"]
+    if verdict is None:
+        return "timed" if report["command"] == "bench" and report["passed"] else _UNPROVEN[report["passed"]]
+    return "NOT EQUAL" if not verdict["passed"] else "equal" if report["passed"] else "equal, but FAILED"
+
+
+def _timing_table(timing: Mapping[str, Any]) -> Table:
+    """Return one row for each model at each size."""
+    from translate.reports.text import duration
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    for column in ("sizes", "model"):
+        table.add_column(column, overflow="fold")
+    for column in ("p50", "p90", "p99", "items/s", "ratio"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for case in timing["cases"]:
+        sizes = " ".join(f"{name}={size}" for name, size in case["sizes"].items()) or "fixed"
+        ratios = {ratio["label"]: ratio for ratio in case["ratios"]}
+        for model in case["models"]:
+            times = [duration(model["call"][key]) for key in ("p50", "p90", "p99")]
+            rate = f"{model['throughput']:.4g}"
+            ratio = ratios.get(model["label"])
+            against = "" if ratio is None else f"{ratio['value']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
+            table.add_row(Text(sizes), Text(model["label"]), *times, rate, against)
+    return table
 
 
 def _verdict_table(verdict: Mapping[str, Any]) -> Table:
     """Return one row for each output at each size: the worst of its seeds."""
-    from translate.reports.markdown import run_text
+    from translate.reports.text import run_text
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     for column in ("sizes", "output"):
@@ -112,6 +162,20 @@ def _verdict_table(verdict: Mapping[str, Any]) -> Table:
         if not output["passed"]:
             mark = Text("; ".join([*output["problems"], *output["notes"]]), style="red")
         table.add_row(Text(sizes.replace(" ", "\n")), Text(name), *numbers, f"{output['error']:.2g}", cosine, mark)
+    return table
+
+
+def _cold_table(starts: Sequence[Mapping[str, Any]]) -> Table:
+    """Return one row for each start of a fresh process."""
+    from translate.reports.text import duration
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    table.add_column("cold start", overflow="fold")
+    for column in ("first result", "imports", "load", "first call", "peak memory"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for start in starts:
+        times = [duration(start[key]) for key in ("seconds", "import_seconds", "load_seconds", "first_call_seconds")]
+        table.add_row(Text(start["label"]), *times, _size(start["peak_bytes"]))
     return table
 
 
@@ -146,7 +210,7 @@ def print_diagnosis(found: Diagnosis) -> None:
 
 
 def _interface(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    from translate.reports.markdown import spec_text
+    from translate.reports.text import spec_text
 
     return [(key.removesuffix("s"), spec_text(spec)) for key in ("inputs", "outputs") for spec in report[key]]
 

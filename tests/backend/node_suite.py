@@ -1,11 +1,16 @@
 """ONNX's official node tests: the cases, and how one is run and judged.
 
-python -m tests.backend.node_suite [PART OF A NAME ...]     prints what fails, and passed of all
+python -m tests.backend.node_suite [--torch] [PART OF A NAME ...]     prints what fails, and passed of all
+
+On TensorFlow, or with --torch on PyTorch. What does not pass is listed, with its reason, in exclusions.toml and in
+exclusions_torch.toml.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
+import tomllib
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -31,6 +36,24 @@ class DataSet:
 def cases() -> list[TestCase]:
     """Return all node tests of the installed onnx, in a fixed order."""
     return sorted(load_model_tests(kind="node"), key=lambda case: case.name)
+
+
+def version_set() -> str:
+    """Return which set of versions is installed: "pinned" or "newest"."""
+    return "pinned" if onnx.__version__ < "1.20" else "newest"
+
+
+def exclusions(file: str) -> list[dict[str, Any]]:
+    """Read the entries of an exclusions file beside this one: `reason`, `cases`, perhaps `only` a set of versions."""
+    content = tomllib.loads(Path(__file__).with_name(file).read_text())
+    return list(content.get("exclude", []))
+
+
+def excluded(file: str) -> dict[str, str]:
+    """Return the reason for each case that does not pass with the versions that are installed."""
+    here = version_set()
+    entries = [entry for entry in exclusions(file) if entry.get("only", here) == here]
+    return {name: entry["reason"] for entry in entries for name in entry["cases"]}
 
 
 def load(case: TestCase) -> tuple[onnx.ModelProto, list[DataSet]]:
@@ -121,8 +144,9 @@ def _selected(parts: list[str]) -> Iterator[TestCase]:
 
 def main(parts: list[str]) -> None:
     """Run the cases whose names contain one of `parts` and print those that fail, with one line of reason each."""
-    from translate.backend.tensorflow import prepare
-
+    backend = "torch" if "--torch" in parts else "tensorflow"
+    parts = [part for part in parts if part != "--torch"]
+    prepare = importlib.import_module(f"translate.backend.{backend}").prepare
     outcome: Counter[str] = Counter()
     for case in _selected(parts):
         try:

@@ -1,55 +1,43 @@
-"""ONNX's official node tests against the TensorFlow table; what does not pass is listed in exclusions.toml."""
+"""ONNX's official node tests against both tables; what does not pass is listed in the tables' exclusions files."""
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
+import importlib
 
 import onnx
 import pytest
 
-from tests.backend.node_suite import cases, check
-from translate.backend.tensorflow import prepare
+from tests.backend.node_suite import cases, check, excluded, exclusions, version_set
 
-# The number that onnx-tf, the abandoned ONNX backend for TensorFlow, reached at its best: 1,296 of 1,437.
-ONNX_TF_BEST = 0.902
+# The best numbers known of other ONNX backends: onnx-tf's 1,296 of 1,437; of onnx2pytorch 0.6.0 80 %, and a margin.
+BEST = {"tensorflow": 0.902, "torch": 0.9}
+FILES = {"tensorflow": "exclusions.toml", "torch": "exclusions_torch.toml"}
 
 CASES = cases()
-SET = "pinned" if onnx.__version__ < "1.20" else "newest"
+EXCLUDED = {backend: excluded(file) for backend, file in FILES.items()}
 
 
-def excluded() -> dict[str, str]:
-    content = tomllib.loads(Path(__file__).with_name("exclusions.toml").read_text())
-    return {
-        name: entry["reason"]
-        for entry in content.get("exclude", [])
-        if entry.get("only", SET) == SET
-        for name in entry["cases"]
-    }
+def parameter(case, backend):
+    reason = EXCLUDED[backend].get(case.name)
+    marks = [] if reason is None else [pytest.mark.xfail(strict=True, reason=reason)]
+    return pytest.param(case, backend, id=f"{backend}-{case.name}", marks=marks)
 
 
-EXCLUDED = excluded()
+@pytest.mark.parametrize(("case", "backend"), [parameter(case, backend) for backend in FILES for case in CASES])
+def test_node(case, backend):
+    check(case, importlib.import_module(f"translate.backend.{backend}").prepare)
 
 
-def parameter(case):
-    marks = [pytest.mark.xfail(strict=True, reason=EXCLUDED[case.name])] if case.name in EXCLUDED else []
-    return pytest.param(case, id=case.name, marks=marks)
+@pytest.mark.parametrize("backend", FILES)
+def test_more_pass_than_ever_before(backend):
+    passing = sum(case.name not in EXCLUDED[backend] for case in CASES)
+    print(f"{backend}: {passing} of {len(CASES)} node tests of onnx {onnx.__version__} ({passing / len(CASES):.1%})")
+    assert passing / len(CASES) >= BEST[backend]
 
 
-@pytest.mark.parametrize("case", [parameter(case) for case in CASES])
-def test_node(case):
-    check(case, prepare)
-
-
-def test_more_pass_than_ever_before():
-    passing = sum(case.name not in EXCLUDED for case in CASES)
-    print(f"{passing} of {len(CASES)} node tests of onnx {onnx.__version__} ({passing / len(CASES):.1%})")
-    assert passing / len(CASES) >= ONNX_TF_BEST
-
-
-def test_exclusions_name_existing_cases():
-    content = tomllib.loads(Path(__file__).with_name("exclusions.toml").read_text())
-    for entry in content.get("exclude", []):
+@pytest.mark.parametrize("file", FILES.values())
+def test_exclusions_name_existing_cases(file):
+    for entry in exclusions(file):
         assert entry["reason"]
-        if entry.get("only", SET) == SET and "only" in entry:
+        if entry.get("only") == version_set():
             assert set(entry["cases"]) <= {case.name for case in CASES}

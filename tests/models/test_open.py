@@ -256,7 +256,7 @@ def test_truncated_old_pickle(folder: Path) -> None:
 def test_other_zip_and_folder(folder: Path) -> None:
     with zipfile.ZipFile("other.pt", "w") as archive:
         archive.writestr("readme", "hello")
-    with pytest.raises(OpenError, match="no PyTorch model"):
+    with pytest.raises(OpenError, match="no model of PyTorch or Keras"):
         open_model("other.pt")
     with pytest.raises(OpenError, match="neither a SavedModel"):
         open_model(folder)

@@ -14,6 +14,7 @@ import onnx_ir as ir
 import tensorflow as tf
 from onnx.backend.base import Backend, BackendRep, Device, DeviceType, namedtupledict
 
+from translate.backend.nodes import one_node
 from translate.converters.onnx_to_tf.dtypes import tf_dtype
 from translate.converters.onnx_to_tf.export import Program
 from translate.converters.passes import prepare as run_passes
@@ -78,19 +79,8 @@ class TensorFlowBackend(Backend):
         **kwargs: Any,
     ) -> tuple[Any, ...]:
         """Run one node on `inputs`, in onnx's newest opset unless `opset_version` is given."""
-        arrays = dict(zip([name for name in node.input if name], [np.asarray(x) for x in inputs], strict=True))
-        graph = onnx.helper.make_graph(
-            [node],
-            "node",
-            [
-                onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
-                for name, array in arrays.items()
-            ],
-            [onnx.helper.make_empty_tensor_value_info(name) for name in node.output if name],
-        )
-        opset = kwargs.get("opset_version", onnx.defs.onnx_opset_version())
-        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid(node.domain, opset)])
-        return cls.run_model(model, list(arrays.values()), device)
+        model, arrays = one_node(node, inputs, kwargs.get("opset_version"))
+        return cls.run_model(model, arrays, device)
 
     @classmethod
     def supports_device(cls, device: str) -> bool:

@@ -6,3 +6,10 @@ KIND = "translate.kind"
 NAME = "translate.name"
 # On the model: whether it returns one tensor ("single"), a "tuple" or a "dict".
 STRUCTURE = "translate.structure"
+# On what an embedding returns: the index whose row of the weight is not trained.
+PADDING = "translate.padding"
+# On a value that the layout pass stored in another order of axes: that order, axis `k` being `permutation[k]` of the
+# source's, as "0,2,3,1".
+PERMUTATION = "translate.permutation"
+# On a value that the layout pass made: the name of the source's value that it is, empty where it is none of them.
+ORIGIN = "translate.origin"

@@ -22,8 +22,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, OutputKind
 from torch.utils import _pytree as pytree
 
-from translate.converters.lowering.table import innermost_line
-from translate.converters.metadata import KIND, NAME, STRUCTURE
+from translate.converters.metadata import KIND, NAME, PADDING, STRUCTURE
 from translate.converters.torch_patches import symbolic_sizes, translation_table
 from translate.errors import ExportError
 from translate.models.base import Spec
@@ -38,6 +37,7 @@ from translate.models.torch_model import (
     symbol_names,
     to_tensor,
 )
+from translate.origin import innermost_line
 
 
 def export(model: TorchModel, *, notes: list[str] | None = None) -> ir.Model:
@@ -79,10 +79,12 @@ def _from_program(model: TorchModel, program: ExportedProgram, result: Any) -> i
         for spec, declared in zip(known, model.inputs, strict=True)
     )
     exported = written.model
+    _mark_padding(exported, written.exported_program or program)
     _rename_dims(exported, names)
     _name_initializers(exported, *_weights(model))
     _name_interface(exported, [spec.name for spec in model.inputs], list(flatten(result)))
     exported.metadata_props[STRUCTURE] = structure_of(result)
+    model.exported = written.exported_program
     return exported
 
 
@@ -345,6 +347,18 @@ def _torchscript_export(model: TorchModel, module: Any, args: tuple[Any, ...], k
 
 
 # --- names ------------------------------------------------------------------------------------------------------
+
+
+def _mark_padding(model: ir.Model, program: ExportedProgram) -> None:
+    """Leave on the result of each embedding with a padding index what that is; ONNX has no word for it."""
+    paddings = {
+        node.name: node.args[2]
+        for node in program.graph.nodes
+        if node.target is torch.ops.aten.embedding.default and len(node.args) > 2 and node.args[2] >= 0
+    }
+    for value in _values(model):
+        if value.name in paddings and value.producer() is not None:
+            value.metadata_props[PADDING] = str(paddings[value.name])
 
 
 def _rename_dims(model: ir.Model, names: Mapping[str, str]) -> None:

@@ -7,11 +7,15 @@ import onnx_ir as ir
 from translate.converters.metadata import KIND
 
 
+# Inputs that say how an operator works: numbers that nobody trains.
+_SETTINGS = {("Resize", 1), ("Resize", 2), ("Upsample", 1), ("NonMaxSuppression", 3), ("NonMaxSuppression", 4)}
+
+
 def weights(model: ir.Model) -> dict[ir.Value, bool]:
     """Return the floating-point initializers that are weights, each with whether it is trainable.
 
     Where the exporter told parameters from buffers, its word holds and only parameters are trainable. In any other
-    model every floating-point tensor with at least one axis is taken for trained.
+    model every floating-point tensor with at least one axis is taken for trained, but for scales of sizes and the like.
     """
     initializers = [
         value
@@ -20,4 +24,13 @@ def weights(model: ir.Model) -> dict[ir.Value, bool]:
     ]
     if any(KIND in value.metadata_props for value in model.graph.initializers.values()):
         return {v: v.metadata_props[KIND] == "parameter" for v in initializers if KIND in v.metadata_props}
-    return {value: True for value in initializers if value.const_value is not None and len(value.const_value.shape) > 0}
+    return {
+        value: True
+        for value in initializers
+        if value.const_value is not None and len(value.const_value.shape) > 0 and not _is_setting(value)
+    }
+
+
+def _is_setting(value: ir.Value) -> bool:
+    uses = value.uses()
+    return bool(uses) and all((node.op_type, position) in _SETTINGS for node, position in uses)

@@ -20,10 +20,13 @@ _HARMLESS = {
 }
 _HARMLESS_FUNCTIONS = ("_rebuild_", "_load_from_bytes", "TypedStorage", "UntypedStorage")
 _ZIP = b"PK\x03\x04"
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+# Four bytes after the beginning of a flatbuffer.
+_TFLITE = b"TFL3"
 
 
 def identify(path: Path) -> str:
-    """Return "pt2", "torchscript", "pickle" or "onnx": what the file is, whatever it is called.
+    """Return "pt2", "torchscript", "pickle", "onnx", "keras", "hdf5" or "tflite", whatever the file is called.
 
     Raises `OpenError` for empty, text, truncated and unknown files.
     """
@@ -33,6 +36,10 @@ def identify(path: Path) -> str:
         raise OpenError(f"{path} is empty")
     if head.startswith(_ZIP):
         return _identify_zip(path)
+    if head.startswith(_HDF5):
+        return "hdf5"
+    if head[4:8] == _TFLITE:
+        return "tflite"
     if head[0] == 0x80:
         return "pickle"
     # An ONNX file begins with field 1, the IR version, or (rarely) another field of ModelProto.
@@ -55,7 +62,9 @@ def _identify_zip(path: Path) -> str:
         return "torchscript"
     if "data.pkl" in names:
         return "pickle"
-    raise OpenError(f"{path} is a zip file, but no PyTorch model; it holds {', '.join(_names(path)[:4])}")
+    if "config.json" in _names(path) and any(".weights." in name for name in _names(path)):
+        return "keras"
+    raise OpenError(f"{path} is a zip file, but no model of PyTorch or Keras; it holds {', '.join(_names(path)[:4])}")
 
 
 def _names(path: Path) -> list[str]:

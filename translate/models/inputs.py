@@ -14,6 +14,7 @@ import numpy as np
 
 from translate.errors import OpenError, UsageError
 from translate.models.base import Array, Dim, Spec
+from translate.models.distributions import Distributions, draw
 
 EXPECTED = "NAME:DIMS[:DTYPE], such as x:batch,3,224,224 or ids:batch,seq:int64"
 # A bound of an input's values: the greatest integer that it may hold (a vocabulary's size minus one, say).
@@ -23,6 +24,8 @@ DTYPES = (
     *("float16", "bfloat16", "float32", "float64", "complex64", "complex128", "bool"),
     *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
 )
+# What `load_sample` reads.
+ARRAY_FILES = (".npz", ".npy", ".pt", ".pth")
 _DTYPE_ALIASES = {"float": "float32", "double": "float64", "half": "float16", "int": "int64", "long": "int64"}
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
 _DIM = re.compile(r"(\d+)|(?:[1-9]\d*\*)?[A-Za-z_]\w*(?:[+-]\d+)?")
@@ -142,16 +145,38 @@ def load_sample(path: str | Path) -> dict[str, Array] | list[Array]:
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
+                return dict(decode_array(name, arrays[name]) for name in arrays.files)
         if path.suffix == ".npy":
             return [np.load(path, allow_pickle=False)]
     except (ValueError, OSError, EOFError) as error:
         raise OpenError(f"{path} is no readable {path.suffix} sample: {error}") from error
-    if path.suffix not in (".pt", ".pth"):
+    if path.suffix not in ARRAY_FILES:
         raise OpenError(f"{path}: a sample is a .npz, .npy or .pt file")
     from translate.models.torch_files import load_tensors
 
     return load_tensors(path)
+
+
+def encode_array(name: str, array: Array) -> tuple[str, Array]:
+    """Return the name and the array that a `.npz` keeps, whose format has no bfloat16, no float8 and no objects.
+
+    The former become unsigned integers of the same bits, named `x:bfloat16`; objects, which are text, become str.
+    """
+    if array.dtype.kind == "O":
+        return name, array.astype(str)
+    if array.dtype.kind != "V":
+        return name, array
+    return f"{name}:{array.dtype.name}", array.view(f"u{array.dtype.itemsize}")
+
+
+def decode_array(name: str, array: Array) -> tuple[str, Array]:
+    """Return what `encode_array` was given."""
+    import ml_dtypes
+
+    stem, _, dtype = name.rpartition(":")
+    if array.dtype.kind != "u" or not isinstance(getattr(ml_dtypes, dtype, None), type):
+        return name, array
+    return stem, array.view(numpy_dtype(dtype))
 
 
 def name_sample(sample: Mapping[str, Array] | Sequence[Array], names: Sequence[str]) -> dict[str, Array]:
@@ -252,37 +277,38 @@ def _distinct_sizes(
 
 
 def example_feeds(
-    specs: Sequence[Spec], sizes: Mapping[str, int], seed: int = 0, bounds: Bounds | None = None
+    specs: Sequence[Spec],
+    sizes: Mapping[str, int],
+    seed: int = 0,
+    bounds: Bounds | None = None,
+    distributions: Distributions | None = None,
 ) -> dict[str, Array]:
     """Make seeded example inputs at `sizes` of the symbolic dimensions.
 
-    Floating-point values are standard normal, Booleans are fair coins, integers lie in 0 to 1, or 0 to
-    `bounds[name]`, inclusive. Raises `UsageError` for an input without a known rank or of dtype text.
+    An input that is not in `distributions` is standard normal where it holds real numbers, fair coins where Booleans,
+    and evenly drawn from 0 to 1, or 0 to `bounds[name]`, inclusive, where integers. Raises `UsageError` for an
+    input without a known rank or of dtype text, and for a distribution that does not fit its input.
     """
     generator = np.random.default_rng(seed)
-    feeds: dict[str, Array] = {}
-    for spec in open_dims(specs):
-        if spec.shape is None:
-            raise UsageError(f"input {spec.name} has no known rank: give its dimensions, --input {EXPECTED}")
-        shape = tuple(size_of(dim, sizes) for dim in spec.shape)
-        feeds[spec.name] = _example(generator, spec, shape, (bounds or {}).get(spec.name, 1))
-    return feeds
+    bounds, distributions = bounds or {}, distributions or {}
+    return {
+        spec.name: draw(
+            generator,
+            spec,
+            shape_at(spec, sizes),
+            numpy_dtype(spec.dtype),
+            bounds.get(spec.name, 1),
+            distributions.get(spec.name),
+        )
+        for spec in open_dims(specs)
+    }
 
 
-def _example(generator: np.random.Generator, spec: Spec, shape: tuple[int, ...], bound: int) -> Array:
-    dtype = numpy_dtype(spec.dtype)
-    if dtype.kind == "b":
-        return generator.integers(0, 2, shape).astype(dtype)
-    if dtype.kind in "iu":
-        return generator.integers(0, bound, shape, endpoint=True).astype(dtype)
-    values: Array = np.asarray(generator.standard_normal(shape))
-    if dtype.kind == "c":
-        values = values + 1j * generator.standard_normal(shape)
-        return values.astype(dtype)
-    # bfloat16 and the float8 types are numpy's kind "V", made by ml_dtypes.
-    if dtype.kind in "fV":
-        return values.astype(dtype)
-    raise UsageError(f"input {spec.name} is of dtype {spec.dtype}: give example values with --sample")
+def shape_at(spec: Spec, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    """Return the shape of an input (see `open_dims`) at `sizes`. Raises `UsageError` where it is not known."""
+    if spec.shape is None:
+        raise UsageError(f"input {spec.name} has no known rank: give its dimensions, --input {EXPECTED}")
+    return tuple(size_of(dim, sizes) for dim in spec.shape)
 
 
 def numpy_dtype(name: str) -> np.dtype[np.generic]:

@@ -7,13 +7,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
 from translate.errors import OpenError, UsageError
 from translate.models.base import Array, Dim, Model, Spec, check_feeds
+from translate.models.device import Placement
 from translate.models.inputs import merge_specs, symbols
+from translate.models.perturb import neighbouring_feeds, neighbours
 
 # A protobuf message cannot be longer than 2 GiB; the graph itself needs some of it.
 _MAX_PROTO_BYTES = 1_900_000_000
@@ -26,10 +30,22 @@ class OnnxModel(Model):
 
     kind = "ONNX"
 
-    def __init__(self, model: ir.Model, path: Path | None = None, notes: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        model: ir.Model,
+        path: Path | None = None,
+        notes: list[str] | None = None,
+        placement: Placement | None = None,
+    ) -> None:
         self.model = model
         self.path = path
+        self.placement = placement
+        self._gpu = None if placement is None else placement.gpu
+        self._is_reference = False
         self._notes = notes if notes is not None else []
+        self._perturbed: dict[int, OnnxModel] = {}
+        # Off for a graph that is there to show its every value: the runtime would fuse them away.
+        self._optimize = True
         initializers = model.graph.initializers
         # Before IR version 4 every initializer was listed as an input too.
         self.inputs = tuple(_spec(value) for value in model.graph.inputs if value.name not in initializers)
@@ -54,44 +70,111 @@ class OnnxModel(Model):
         self.inputs = specs
         self.outputs = _outputs(self.model, specs)
 
-    def upload(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
-        """The runtime takes arrays as they are."""
+    def upload(self, feeds: Mapping[str, Array]) -> dict[str, Any]:
+        """On the CPU the runtime takes arrays as they are."""
         check_feeds(self.inputs, feeds)
-        return dict(feeds)
+        return dict(feeds) if self._gpu is None else self._runtime.upload(feeds, self._gpu)
 
-    def call(self, values: dict[str, Array]) -> list[Array]:
-        """Run the graph."""
-        return self._runner(values)
+    def run_perturbed(self, feeds: Mapping[str, Array], seed: int) -> dict[str, Array]:
+        """Run a copy of the graph whose initializers, and inputs, are moved by `neighbours`."""
+        return self.perturbed(seed).run(neighbouring_feeds(feeds, seed))
 
-    def download(self, results: list[Array]) -> dict[str, Array]:
-        """Name the results."""
-        return {spec.name: result for spec, result in zip(self.outputs, results, strict=True)}
+    def perturbed(self, seed: int) -> OnnxModel:
+        """Return the graph with its initializers moved at random to neighbouring numbers, see `neighbours`."""
+        if seed not in self._perturbed:
+            model = self.model.clone()
+            generator = np.random.default_rng(seed)
+            for value in model.graph.initializers.values():
+                if value.const_value is not None and value.const_value.dtype.is_floating_point():
+                    moved = neighbours(value.const_value.numpy(), generator)
+                    value.const_value = ir.tensor(moved, dtype=value.const_value.dtype, name=value.name)
+            self._perturbed[seed] = OnnxModel(model, notes=self._notes, placement=self.placement)
+        return self._perturbed[seed]
+
+    def values(self, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+        """Run a copy of the graph, as it is written, that has every value as an output.
+
+        What is inside a loop or a branch, and what is no tensor, is left out.
+        """
+        known = [name for name in dict.fromkeys(names) if name in self._exposed]
+        results = self._revealed._runner(dict(feeds), known) if known else []
+        return {name: array for name, array in zip(known, results, strict=True) if isinstance(array, np.ndarray)}
 
     @cached_property
-    def _runner(self) -> Callable[[dict[str, Array]], list[Array]]:
+    def _exposed(self) -> set[str]:
+        return {str(value.name) for value in self._revealed.model.graph.outputs}
+
+    @cached_property
+    def _revealed(self) -> OnnxModel:
+        model = self.model.clone()
+        values = [value for node in model.graph for value in node.outputs if value.name and not value.is_graph_output()]
+        model.graph.outputs.extend(v for v in values if not isinstance(v.type, ir.SequenceType | ir.OptionalType))
+        revealed = OnnxModel(model, notes=self._notes)
+        revealed._optimize = False
+        return revealed
+
+    def release(self) -> None:
+        """Free the copies with other weights and with every value as an output."""
+        self._perturbed.clear()
+        self.__dict__.pop("_revealed", None)
+
+    def call(self, values: dict[str, Any]) -> list[Any]:
+        """Run the graph. Raises `UsageError` when there is no runtime for the device."""
+        return self._runner(values, None)
+
+    def download(self, results: list[Any]) -> dict[str, Array]:
+        """Name the results."""
+        arrays = results if self._gpu is None else self._runtime.download(results)
+        return {spec.name: array for spec, array in zip(self.outputs, arrays, strict=True)}
+
+    def settings(self) -> Mapping[str, str | int | bool]:
+        """As was asked of ONNX Runtime."""
+        if self._is_reference:
+            return {"framework": "onnx.reference", "device": "cpu"}
+        used: Mapping[str, str | int | bool] = self._runtime.settings(self.placement)
+        return used
+
+    @property
+    def _runtime(self) -> ModuleType:
+        """What knows ONNX Runtime. Raises `UsageError` when that is not installed, or has no such device."""
         try:
-            import onnxruntime
+            from translate.models import onnx_device
+        except ImportError as error:
+            raise UsageError(f"running ONNX models needs onnxruntime, which is not installed: {error}") from error
+        onnx_device.providers(self.placement)
+        return onnx_device
+
+    @cached_property
+    def _runner(self) -> Callable[[dict[str, Any], Sequence[str] | None], list[Any]]:
+        try:
+            from translate.models import onnx_device
         except ImportError:
             return self._reference("onnxruntime is not installed")
-        options = onnxruntime.SessionOptions()
-        # Errors are raised anyway; they need not be logged too.
-        options.log_severity_level = 4
+        providers = onnx_device.providers(self.placement)
         try:
-            session = self._session(onnxruntime, options)
+            session = self._session(onnx_device.options(self.placement, optimize=self._optimize), providers)
         except Exception as error:
             # onnxruntime's exceptions have no common class. It may be older than the model's opset or operators.
-            return self._reference(f"onnxruntime {onnxruntime.__version__} cannot load it: {str(error)[:200]}")
-        return lambda feeds: list(session.run(None, feeds))
+            return self._reference(f"onnxruntime {onnx_device.VERSION} cannot load it: {str(error)[:200]}")
+        if self._gpu is None:
+            return lambda feeds, names: list(session.run(names, feeds))
+        gpu = self._gpu
+        onnx_device.check_provider(session, self.placement)
+        return lambda values, names: onnx_device.run(session, values, names, gpu)
 
-    def _reference(self, reason: str) -> Callable[[dict[str, Array]], list[Array]]:
+    def _reference(self, reason: str) -> Callable[[dict[str, Array], Sequence[str] | None], list[Array]]:
+        if self._gpu is not None:
+            raise UsageError(f"--device gpu:{self._gpu}: {reason}")
         from onnx.reference import ReferenceEvaluator
 
+        self._is_reference = True
         self._notes.append(f"the ONNX model is run by onnx.reference, which is slow, because {reason}")
         reference = ReferenceEvaluator(ir.serde.serialize_model(self.model))
-        return lambda feeds: list(reference.run(None, feeds))
+        return lambda feeds, names: list(reference.run(names, feeds))
 
-    def _session(self, onnxruntime: Any, options: Any) -> Any:
-        providers = ["CPUExecutionProvider"]
+    def _session(self, options: Any, providers: list[Any]) -> Any:
+        import onnxruntime
+
         if self.path is not None and self.model.ir_version <= _OLD_IR_VERSION:
             return onnxruntime.InferenceSession(str(self.path), options, providers=providers)
         # onnxruntime refuses a newer file format than it was built with, though what came after is only metadata.
@@ -106,7 +189,7 @@ class OnnxModel(Model):
             return onnxruntime.InferenceSession(str(path), options, providers=providers)
 
 
-def open_onnx(path: Path, notes: list[str] | None = None) -> OnnxModel:
+def open_onnx(path: Path, notes: list[str] | None = None, placement: Placement | None = None) -> OnnxModel:
     """Open an ONNX file and its external data. Raises `OpenError`."""
     try:
         model = ir.load(path)
@@ -121,7 +204,7 @@ def open_onnx(path: Path, notes: list[str] | None = None) -> OnnxModel:
         raise OpenError(f"{path} is no readable ONNX file: {error}") from error
     if not model.graph.outputs:
         raise OpenError(f"{path} is no ONNX model: it has no outputs")
-    return OnnxModel(model, path, notes)
+    return OnnxModel(model, path, notes, placement)
 
 
 def _spec(value: ir.Value) -> Spec:

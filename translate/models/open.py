@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, Any
 from translate.errors import OpenError, UntrustedError, UsageError
 from translate.models import archive
 from translate.models.base import Model, Spec
+from translate.models.device import Placement
 from translate.models.inputs import load_sample, name_sample, parse_input, spec_of
 
 if TYPE_CHECKING:
     from torch import nn
 
 KINDS = (
-    "an ExportedProgram (.pt2), TorchScript (.pt), ONNX (.onnx), a SavedModel folder, a Hugging Face folder, "
-    "package.module:factory or path/file.py:factory"
+    "an ExportedProgram (.pt2), TorchScript (.pt), ONNX (.onnx), Keras (.keras, .h5), TFLite (.tflite), a SavedModel "
+    "folder, a Hugging Face folder, package.module:factory or path/file.py:factory"
 )
 
 
@@ -34,18 +35,20 @@ def open_model(
     signature: str = "serving_default",
     unsafe_load: bool = False,
     notes: list[str] | None = None,
+    placement: Placement | None = None,
 ) -> Model:
     """Open a model from a path, a `module:factory` name, or a live object.
 
-    `source` is a path or one of: nn.Module, ExportedProgram, ScriptModule, onnx_ir.Model, Model. `inputs` are
-    `--input` options or specs, `sample` a file of example inputs, `weights` a state_dict for a factory or class,
+    `source` is a path or one of: nn.Module, ExportedProgram, ScriptModule, onnx_ir.Model, keras.Model, Model. `inputs`
+    are `--input` options or specs, `sample` a file of example inputs, `weights` a state_dict for a factory or class,
     `signature` which function of a SavedModel to run. Pickled code is only loaded with `unsafe_load`. What the user
-    should know but is no error is appended to `notes`.
+    should know but is no error is appended to `notes`. `placement` says where it is to run, and a live module is moved
+    there; None leaves that to the framework. What is a Model already stays where it is.
     Raises `OpenError`, `UntrustedError` for files that would run code, `UsageError` for options that do not fit.
     """
     notes = notes if notes is not None else []
     specs = [parse_input(item) if isinstance(item, str) else item for item in inputs]
-    options = _Options(specs, sample, weights, signature, unsafe_load, notes)
+    options = _Options(specs, sample, weights, signature, unsafe_load, notes, placement)
     if isinstance(source, Model):
         return source
     if isinstance(source, str | Path):
@@ -64,6 +67,7 @@ class _Options:
         signature: str,
         unsafe_load: bool,
         notes: list[str],
+        placement: Placement | None,
     ) -> None:
         self.inputs = inputs
         self.sample = sample
@@ -71,6 +75,7 @@ class _Options:
         self.signature = signature
         self.unsafe_load = unsafe_load
         self.notes = notes
+        self.placement = placement
 
 
 def _open_object(source: object, options: _Options) -> Model:
@@ -84,9 +89,11 @@ def _open_object(source: object, options: _Options) -> Model:
     if onnx_ir is not None and isinstance(source, onnx_ir.Model):
         from translate.models.onnx_model import OnnxModel
 
-        onnx = OnnxModel(source, notes=options.notes)
+        onnx = OnnxModel(source, notes=options.notes, placement=options.placement)
         onnx.declare(options.inputs)
         return onnx
+    if _is_keras(source):
+        return _open_keras(source, options)
     raise OpenError(f"a {type(source).__name__} is no model; expected {KINDS}, or a live model")
 
 
@@ -96,7 +103,7 @@ def _open_path(source: str, options: _Options) -> Model:
         # A colon in a name that is no path separates a module or file from its factory.
         place, colon, attribute = source.rpartition(":")
         if colon and attribute.isidentifier():
-            return _open_module(_make(place, attribute), options)
+            return _open_object(_make(place, attribute), options)
         raise OpenError(f"no such file or folder: {source}; expected {KINDS}")
     if options.weights is not None:
         raise UsageError(f"--weights goes with package.module:factory or path/file.py:factory; {source} has its own")
@@ -107,7 +114,10 @@ def _open_folder(path: Path, options: _Options) -> Model:
     if (path / "saved_model.pb").is_file():
         from translate.models.saved_model import SavedModel
 
-        return SavedModel(path, options.signature)
+        return SavedModel(path, options.signature, options.placement)
+    if (path / "config.json").is_file() and any(path.glob("*.weights.*")):
+        # What model.save(..., zipped=False) writes.
+        return _open_keras_file(path, options)
     if (path / "config.json").is_file():
         return _open_module(_hugging_face(path), options)
     raise OpenError(f"{path} is neither a SavedModel (saved_model.pb) nor a Hugging Face folder (config.json)")
@@ -118,9 +128,15 @@ def _open_file(path: Path, options: _Options) -> Model:
     if content == "onnx":
         from translate.models.onnx_model import open_onnx
 
-        onnx = open_onnx(path, notes=options.notes)
+        onnx = open_onnx(path, options.notes, options.placement)
         onnx.declare(options.inputs)
         return onnx
+    if content in ("keras", "hdf5"):
+        return _open_keras_file(path, options)
+    if content == "tflite":
+        from translate.models.tflite_model import TFLiteModel
+
+        return TFLiteModel(path, options.signature, options.inputs, options.placement)
     from translate.models import torch_files
 
     if content == "pt2":
@@ -162,18 +178,50 @@ def _check_trust(path: Path, options: _Options, what: str, code: Sequence[str]) 
 
 
 def _open_module(module: nn.Module, options: _Options) -> Model:
-    from translate.models import torch_files, torch_model
+    from translate.models import torch_device, torch_files, torch_model
 
     if options.weights is not None:
         torch_files.load_weights(module, options.weights, options.notes)
     known = _sample_specs(options, torch_model.forward_arguments(module))
-    return torch_model.from_module(module, options.inputs, known=known, notes=options.notes)
+    model = torch_model.from_module(module, options.inputs, known=known, notes=options.notes)
+    if options.placement is not None:
+        model.device = torch_device.prepare(options.placement)
+        module.to(model.device)
+    return model
 
 
 def _open_program(program: Any, options: _Options) -> Model:
-    from translate.models.torch_model import from_program
+    from translate.models import torch_device, torch_model
 
-    return from_program(program, options.inputs)
+    if options.placement is None:
+        return torch_model.from_program(program, options.inputs)
+    device = torch_device.prepare(options.placement)
+    model = torch_model.from_program(torch_device.move_program(program, device), options.inputs)
+    model.device = device
+    return model
+
+
+def _is_keras(value: object) -> bool:
+    """Say whether `value` is a model of Keras 3 or of tf_keras, without importing either."""
+    classes = type(value).__mro__
+    return any(base.__name__ == "Model" and base.__module__.split(".")[0] in ("keras", "tf_keras") for base in classes)
+
+
+def _open_keras(model: Any, options: _Options) -> Model:
+    from translate.models.keras_model import KerasModel
+
+    if options.weights is not None:
+        raise UsageError("--weights is for PyTorch's state_dicts; load a Keras model's weights where it is made")
+    return KerasModel(model, options.inputs, options.placement)
+
+
+def _open_keras_file(path: Path, options: _Options) -> Model:
+    from translate.models import tensorflow_device
+    from translate.models.keras_files import load_keras
+
+    with tensorflow_device.Device(options.placement).scope():
+        model = load_keras(path, unsafe_load=options.unsafe_load, notes=options.notes)
+    return _open_keras(model, options)
 
 
 def _sample_specs(options: _Options, names: Sequence[str]) -> list[Spec]:
@@ -183,16 +231,14 @@ def _sample_specs(options: _Options, names: Sequence[str]) -> list[Spec]:
     return [spec_of(name, array) for name, array in sample.items()]
 
 
-def _make(place: str, attribute: str) -> nn.Module:
+def _make(place: str, attribute: str) -> object:
     """Import `place`, a module's name or a .py file, and make the model that its `attribute` is or returns."""
     module = _import_file(Path(place)) if place.endswith(".py") else _import_name(place)
     if not hasattr(module, attribute):
         public = [name for name in vars(module) if not name.startswith("_")]
         raise OpenError(f"{place} has no {attribute!r}; it has {', '.join(public[:10])}")
     value = getattr(module, attribute)
-    import torch
-
-    if isinstance(value, torch.nn.Module):
+    if _is_model(value):
         return value
     if not callable(value):
         raise OpenError(f"{place}:{attribute} is a {type(value).__name__}, not a module, class or factory")
@@ -200,9 +246,15 @@ def _make(place: str, attribute: str) -> nn.Module:
         made = value()
     except Exception as error:
         raise OpenError(f"{place}:{attribute}() failed: {type(error).__name__}: {error}") from error
-    if not isinstance(made, torch.nn.Module):
-        raise OpenError(f"{place}:{attribute}() returned a {type(made).__name__}, not a torch.nn.Module")
+    if not _is_model(made):
+        raise OpenError(f"{place}:{attribute}() returned a {type(made).__name__}, not a torch.nn.Module or keras.Model")
     return made
+
+
+def _is_model(value: object) -> bool:
+    # A class of either is no model yet, though it has the same bases as one.
+    torch = sys.modules.get("torch")
+    return (torch is not None and isinstance(value, torch.nn.Module)) or _is_keras(value)
 
 
 def _import_name(name: str) -> ModuleType:

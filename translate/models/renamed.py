@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from translate.models.base import Array, Model, check_feeds
+from translate.models.base import Array, Gradients, Loss, Model, check_feeds
 
 
 class RenamedInputs(Model):
@@ -36,6 +36,14 @@ class RenamedInputs(Model):
         """As the model does."""
         return self.model.download(results)
 
+    def settings(self) -> Mapping[str, str | int | bool]:
+        """As the model does."""
+        return self.model.settings()
+
+    def peak_device_bytes(self) -> int | None:
+        """As the model does."""
+        return self.model.peak_device_bytes()
+
     def run_double(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
         """As the model does."""
         return self.model.run_double(self._own(feeds))
@@ -44,9 +52,40 @@ class RenamedInputs(Model):
         """As the model does."""
         return self.model.run_perturbed(self._own(feeds), seed)
 
+    def release(self) -> None:
+        """As the model does."""
+        self.model.release()
+
     def values(self, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
         """As the model does."""
         return self.model.values(self._own(feeds), names)
+
+    def values_double(self, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+        """As the model does."""
+        return self.model.values_double(self._own(feeds), names)
+
+    def gradients(
+        self, feeds: Mapping[str, Array], loss: Loss, *, double: bool = False, seed: int | None = None
+    ) -> Gradients | None:
+        """As the model does."""
+        found = self.model.gradients(self._own(feeds), loss, double=double, seed=seed)
+        if found is None:
+            return None
+        return replace(found, inputs={self.names[name]: gradient for name, gradient in found.inputs.items()})
+
+    def descend(
+        self,
+        feeds: Mapping[str, Array],
+        loss: Loss,
+        parameters: Sequence[str],
+        learning_rate: float,
+        steps: int,
+        *,
+        double: bool = False,
+        seed: int | None = None,
+    ) -> list[float] | None:
+        """As the model does."""
+        return self.model.descend(self._own(feeds), loss, parameters, learning_rate, steps, double=double, seed=seed)
 
     def _own(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         back = {new: old for old, new in self.names.items()}

@@ -18,7 +18,8 @@ from torch.export.graph_signature import ConstantArgument, InputKind, SymIntArgu
 from torch.utils import _pytree as pytree
 
 from translate.errors import UsageError
-from translate.models.base import Array, Dim, Model, Spec, check_feeds
+from translate.models import torch_device
+from translate.models.base import Array, Dim, Gradients, Loss, Model, Spec, check_feeds
 from translate.models.inputs import (
     default_sizes,
     example_feeds,
@@ -29,6 +30,7 @@ from translate.models.inputs import (
     size_of,
     symbols,
 )
+from translate.models.perturb import neighbouring_feeds, neighbours
 
 # An argument: the name of the input that it is, or a tuple or dict of such.
 Nest: TypeAlias = "str | tuple[Nest, ...] | dict[str, Nest]"
@@ -60,6 +62,13 @@ class TorchModel(Model):
         self.kind = kind
         self.program = program
         self.ranges = dict(ranges or {})
+        # Where the inputs go when there is no weight to tell.
+        self.device = torch.device("cpu")
+        # Copies of `flat` that `run_double` and `run_perturbed` made, the latter with its seed.
+        self._double: FlatModule | None = None
+        # The program that the ONNX graph was written from, once it was exported: its nodes are called like its values.
+        self.exported: ExportedProgram | None = None
+        self._perturbed: tuple[int, FlatModule] | None = None
 
     @property
     def module(self) -> Callable[..., Any]:
@@ -97,13 +106,17 @@ class TorchModel(Model):
     def upload(self, feeds: Mapping[str, Array]) -> list[torch.Tensor]:
         """Put the arrays where the weights are, in the order of the inputs."""
         check_feeds(self.inputs, feeds)
-        return self._tensors(feeds)
+        tensors = self._tensors(feeds)
+        torch_device.synchronize(self._place)
+        return tensors
 
     def call(self, values: list[torch.Tensor]) -> Any:
         """Run `forward` without gradients. Raises `UsageError` when the model itself fails on these inputs."""
         try:
             with torch.no_grad():
-                return self.flat.call(values)
+                result = self.flat.call(values)
+            torch_device.synchronize(self._place)
+            return result
         except Exception as error:
             # A model's own code raises anything.
             given = ", ".join(f"{spec.name} {list(t.shape)}" for spec, t in zip(self.inputs, values, strict=True))
@@ -118,6 +131,14 @@ class TorchModel(Model):
         """Name the tensors of a result after their places in it, see `flatten`."""
         return {name: to_array(tensor) for name, tensor in flatten(results).items()}
 
+    def settings(self) -> Mapping[str, str | int | bool]:
+        """As PyTorch says."""
+        return torch_device.settings(self._place)
+
+    def peak_device_bytes(self) -> int | None:
+        """As PyTorch's allocator counts, over the whole process."""
+        return torch_device.peak_bytes(self._place)
+
     def run_double(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
         """Run a copy of the model with every weight and floating-point input in float64.
 
@@ -128,15 +149,75 @@ class TorchModel(Model):
             for name, a in feeds.items()
         }
         try:
+            if self._double is None:
+                self._double = self.flat.doubled()
             with torch.no_grad():
-                result = self.flat.doubled().call(self._tensors(wide))
+                result = self._double.call(self._tensors(wide))
         except (RuntimeError, TypeError, ValueError, AssertionError):
             return None
         return {name: to_array(tensor) for name, tensor in flatten(result).items()}
 
+    def run_perturbed(self, feeds: Mapping[str, Array], seed: int) -> dict[str, Array]:
+        """Run a copy of the model whose weights, and inputs, are moved by `neighbours`."""
+        if self._perturbed is None or self._perturbed[0] != seed:
+            self._perturbed = seed, self.flat.perturbed(seed)
+        with torch.no_grad():
+            result = self._perturbed[1].call(self._tensors(neighbouring_feeds(feeds, seed)))
+        return {name: to_array(tensor) for name, tensor in flatten(result).items()}
+
+    def values(self, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+        """Run the exported program node by node; a model that was not exported as a program knows no values."""
+        return self._node_values(feeds, names, double=False)
+
+    def values_double(self, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
+        """Likewise, with everything in float64."""
+        return self._node_values(feeds, names, double=True)
+
+    def _node_values(self, feeds: Mapping[str, Array], names: Sequence[str], *, double: bool) -> dict[str, Array]:
+        from translate.models.torch_values import node_values
+
+        if self.exported is None:
+            return {}
+        try:
+            return node_values(self.exported, self._tensors(feeds), names, double=double)
+        except (RuntimeError, TypeError, ValueError, AssertionError):
+            # Some programs cannot be run so: one that insists on float32, say.
+            return {}
+
+    def release(self) -> None:
+        """Free the copies in float64 and with other weights."""
+        self._double = self._perturbed = None
+
+    def gradients(
+        self, feeds: Mapping[str, Array], loss: Loss, *, double: bool = False, seed: int | None = None
+    ) -> Gradients | None:
+        """Differentiate a copy of the model. Raises `UsageError` when PyTorch cannot."""
+        from translate.models import torch_gradients
+
+        return torch_gradients.gradients(self, feeds, loss, double=double, seed=seed)
+
+    def descend(
+        self,
+        feeds: Mapping[str, Array],
+        loss: Loss,
+        parameters: Sequence[str],
+        learning_rate: float,
+        steps: int,
+        *,
+        double: bool = False,
+        seed: int | None = None,
+    ) -> list[float] | None:
+        """Train a copy of the model. Raises `UsageError` when PyTorch cannot differentiate it."""
+        from translate.models import torch_gradients
+
+        return torch_gradients.descend(self, feeds, loss, parameters, learning_rate, steps, double=double, seed=seed)
+
     def _tensors(self, feeds: Mapping[str, Array]) -> list[torch.Tensor]:
-        device = next((tensor.device for tensor in self.flat.tensors()), torch.device("cpu"))
-        return [to_tensor(feeds[spec.name]).to(device) for spec in self.inputs]
+        return [to_tensor(feeds[spec.name]).to(self._place) for spec in self.inputs]
+
+    @cached_property
+    def _place(self) -> torch.device:
+        return next((tensor.device for tensor in self.flat.tensors()), self.device)
 
 
 class FlatModule(nn.Module):
@@ -179,10 +260,26 @@ class FlatModule(nn.Module):
             twin.module.module.double()
         return twin
 
+    def perturbed(self, seed: int) -> FlatModule:
+        """Return a copy whose weights are moved at random to neighbouring numbers, see `neighbours`."""
+        twin = copy.deepcopy(self)
+        generator = np.random.default_rng(seed)
+        with torch.no_grad():
+            for tensor in twin.tensors():
+                tensor.copy_(to_tensor(neighbours(to_array(tensor), generator)))
+        return twin
+
+    @property
+    def owner(self) -> nn.Module:
+        """The module that has the weights, under the names that they have in the source."""
+        owner: Any = self.module.module if isinstance(self.module, _ProgramCall) else self.module
+        assert isinstance(owner, nn.Module)
+        return owner
+
     def tensors(self) -> Iterator[torch.Tensor]:
         """Iterate over all parameters and buffers."""
-        yield from self.parameters()
-        yield from self.buffers()
+        yield from self.owner.parameters()
+        yield from self.owner.buffers()
 
 
 class _ProgramCall:

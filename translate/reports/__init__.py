@@ -1,22 +1,22 @@
-"""Write down what was found: JSON, Markdown, JUnit XML."""
+"""Write down what was found: JSON, Markdown, JUnit XML, HTML."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
 
 from translate.errors import UsageError
+from translate.reports.html import render_html
 from translate.reports.junit import render_junit
 from translate.reports.markdown import render_markdown
 from translate.reports.schema import render_json
-
-Report: TypeAlias = Mapping[str, Any]
+from translate.reports.text import Report
 
 _FORMATS: dict[str, Callable[[Report], str]] = {
     ".json": render_json,
-    ".md": render_markdown,
     ".xml": render_junit,
+    ".md": render_markdown,
+    ".html": render_html,
 }
 
 

@@ -2,7 +2,7 @@
 
 The schema is versioned: a reader can rely on every field of a version; fields are added without a new version, and
 a field that changes its meaning or goes makes a new one. Numbers that are not finite are the strings "inf", "-inf"
-and "nan", because JSON has none.
+and "nan", because JSON has none. docs/report-schema.md says what every field means.
 """
 
 from __future__ import annotations
@@ -10,27 +10,47 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+from translate import __version__
+from translate.reports.sections import finding_report, gradients_report, spec_report, timing_report, verdict_report
 
 if TYPE_CHECKING:
     from translate.doctor import Diagnosis
     from translate.inspection import Inspection
-    from translate.models.base import Spec
     from translate.routes import Result
-    from translate.verify.verdict import OutputParity, RunParity, Side, Verdict
+    from translate.verify.bisect import Finding
+    from translate.verify.gradients import GradientVerdict
+    from translate.verify.timing import Timing
+    from translate.verify.verdict import Verdict
 
 SCHEMA = "translate.report/1"
 
 
-def result_report(result: Result) -> dict[str, Any]:
-    """Return the report of a translation."""
+def result_report(
+    result: Result,
+    *,
+    finding: Finding | None = None,
+    gradients: GradientVerdict | None = None,
+    timing: Timing | None = None,
+    max_slowdown: float | None = None,
+    replay: str | None = None,
+) -> dict[str, Any]:
+    """Return the report of a translation, with what else was asked for.
+
+    `max_slowdown` is what `timing` is judged by, `replay` the folder or file that the inputs were saved in.
+    """
+    measured = _measured(finding, gradients, timing, max_slowdown, replay)
     return {
         "schema": SCHEMA,
-        "command": "torch2tf",
-        "passed": result.passed,
+        "version": __version__,
+        "command": result.command,
+        "passed": result.passed and _agree(measured),
         "source": {"path": result.source, "kind": result.source_kind},
         "engine": result.engine,
+        "format": result.format,
         "output": None if result.output is None else str(result.output),
         "bytes": result.bytes,
         "inputs": [spec_report(spec) for spec in result.inputs],
@@ -39,21 +59,61 @@ def result_report(result: Result) -> dict[str, Any]:
         "transposes": result.transposes,
         "notes": list(result.notes),
         "verdict": None if result.verdict is None else verdict_report(result.verdict),
+        **measured,
         "seconds": {stage: round(seconds, 3) for stage, seconds in result.seconds.items()},
     }
 
 
-def verify_report(source: str, target: str, verdict: Verdict, notes: Sequence[str], seconds: float) -> dict[str, Any]:
-    """Return the report of a comparison of the models named `source` and `target`."""
+def verify_report(
+    source: str,
+    target: str,
+    verdict: Verdict,
+    notes: Sequence[str],
+    seconds: float,
+    *,
+    finding: Finding | None = None,
+    gradients: GradientVerdict | None = None,
+    timing: Timing | None = None,
+    max_slowdown: float | None = None,
+    replay: str | None = None,
+) -> dict[str, Any]:
+    """Return the report of a comparison of the models named `source` and `target`; see `result_report`."""
+    measured = _measured(finding, gradients, timing, max_slowdown, replay)
     return {
         "schema": SCHEMA,
+        "version": __version__,
         "command": "verify",
-        "passed": verdict.passed,
+        "passed": verdict.passed and _agree(measured),
         "source": {"path": source, "kind": verdict.source.kind},
         "target": {"path": target, "kind": verdict.target.kind},
         "notes": list(notes),
         "verdict": verdict_report(verdict),
+        **measured,
         "seconds": {"verify": round(seconds, 3)},
+    }
+
+
+def bench_report(
+    timing: Timing,
+    notes: Sequence[str],
+    seconds: float,
+    *,
+    max_slowdown: float | None = None,
+) -> dict[str, Any]:
+    """Return the report of a race: the first model of `timing` is the source, the others are measured against it."""
+    measured = _measured(None, None, timing, max_slowdown, None)
+    first, *others = timing.models
+    return {
+        "schema": SCHEMA,
+        "version": __version__,
+        "command": "bench",
+        "passed": _agree(measured),
+        "source": {"path": first.label, "kind": first.kind},
+        **({"target": {"path": others[0].label, "kind": others[0].kind}} if len(others) == 1 else {}),
+        "notes": list(notes),
+        "verdict": None,
+        **measured,
+        "seconds": {"bench": round(seconds, 3)},
     }
 
 
@@ -79,66 +139,33 @@ def diagnosis_report(found: Diagnosis) -> dict[str, Any]:
     return {"schema": SCHEMA, "command": "doctor", **dataclasses.asdict(found)}
 
 
-def verdict_report(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict as plain values."""
-    return {
-        "passed": verdict.passed,
-        "source": _side(verdict.source),
-        "target": _side(verdict.target),
-        "interface": list(verdict.interface),
-        "runs": [_run(run) for run in verdict.runs],
-        "warnings": list(verdict.warnings),
-    }
-
-
-def spec_report(spec: Spec) -> dict[str, Any]:
-    """Return an input or output as plain values; an open dimension is its name or null."""
-    return {"name": spec.name, "dtype": spec.dtype, "shape": None if spec.shape is None else list(spec.shape)}
-
-
 def render_json(report: Mapping[str, Any]) -> str:
     """Return `report` as JSON text."""
-    return json.dumps(_finite(report), indent=2, allow_nan=False) + "\n"
+    text = json.dumps(_finite(report), indent=2, allow_nan=False)
+    # Lists of numbers on one line: a histogram is not to be read down the page. No string holds a line break.
+    return _NUMBERS.sub(lambda match: "[" + " ".join(match[1].split()) + "]", text) + "\n"
 
 
-def _side(side: Side) -> dict[str, Any]:
+_NUMBERS = re.compile(r"\[\n([-+.\deE,\s]+?)\n *\]")
+
+
+def _measured(
+    finding: Finding | None,
+    gradients: GradientVerdict | None,
+    timing: Timing | None,
+    max_slowdown: float | None,
+    replay: str | None,
+) -> dict[str, Any]:
     return {
-        "kind": side.kind,
-        "inputs": [spec_report(spec) for spec in side.inputs],
-        "outputs": [spec_report(spec) for spec in side.outputs],
+        "bisect": None if finding is None else finding_report(finding),
+        "gradients": None if gradients is None else gradients_report(gradients),
+        "timing": None if timing is None else timing_report(timing, max_slowdown),
+        "replay": replay,
     }
 
 
-def _run(run: RunParity) -> dict[str, Any]:
-    return {
-        "sizes": dict(run.sizes),
-        "inputs": run.inputs,
-        "seed": run.seed,
-        "passed": run.passed,
-        "failure": run.failure,
-        "outputs": [_output(output) for output in run.outputs],
-    }
-
-
-def _output(output: OutputParity) -> dict[str, Any]:
-    return {
-        "name": output.name,
-        "dtype": output.dtype,
-        "shape": list(output.shape),
-        "passed": output.passed,
-        "max_abs": output.max_abs,
-        "max_rel": output.max_rel,
-        "scale": output.scale,
-        "error": output.error,
-        "cosine": output.cosine,
-        "tolerance": {
-            "rtol": output.tolerance.rtol,
-            "atol": output.tolerance.atol,
-            "scaled": output.tolerance.scaled,
-        },
-        "problems": list(output.problems),
-        "notes": list(output.notes),
-    }
+def _agree(measured: Mapping[str, Any]) -> bool:
+    return all(measured[part] is None or measured[part]["passed"] for part in ("gradients", "timing"))
 
 
 def _finite(value: Any) -> Any:

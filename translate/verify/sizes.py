@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from translate.errors import UsageError
-from translate.models.base import Model
+from translate.models.base import Model, Spec
 from translate.models.inputs import default_sizes, symbols
 
 
@@ -22,18 +22,27 @@ def parse_sizes(options: Sequence[str]) -> dict[str, list[int]]:
 
 
 def size_choices(source: Model, asked: Mapping[str, Sequence[int]] | None = None) -> list[dict[str, int]]:
+    """Return the sets of sizes to compare `source` at, see `choose_sizes`."""
+    # Only PyTorch models know the least and greatest sizes of their dimensions.
+    return choose_sizes(source.inputs, asked, getattr(source, "ranges", None))
+
+
+def choose_sizes(
+    inputs: Sequence[Spec],
+    asked: Mapping[str, Sequence[int]] | None = None,
+    ranges: Mapping[str, tuple[int, int]] | None = None,
+) -> list[dict[str, int]]:
     """Return the sets of sizes to compare at: every asked size at least once, not every combination of them.
 
-    A dimension that was not asked for takes its default sizes. Raises `UsageError` for a dimension that the source
-    does not have.
+    A dimension that was not asked for takes its default sizes, within `ranges`. Raises `UsageError` for a dimension
+    that the inputs do not have.
     """
     asked = asked or {}
-    names = symbols(source.inputs)
+    names = symbols(inputs)
     for name in asked:
         if name not in names:
             raise UsageError(f"--sizes {name}=...: no such dimension; the source has {', '.join(names) or 'none'}")
-    # Only PyTorch models know the least and greatest sizes of their dimensions.
-    defaults = default_sizes(source.inputs, getattr(source, "ranges", None))
+    defaults = default_sizes(inputs, ranges)
     count = max((len(values) for values in asked.values()), default=len(defaults))
     return [
         {name: asked[name][i % len(asked[name])] if name in asked else defaults[i % len(defaults)][name]

@@ -11,8 +11,9 @@ import onnx_ir as ir
 import pytest
 
 from translate.converters.lowering import Context, Interpreter, Table
-from translate.converters.lowering.table import as_problem, source_line
+from translate.converters.lowering.table import as_problem
 from translate.errors import CannotTranslateError, UnsupportedError
+from translate.origin import source_line
 
 
 @dataclass

@@ -130,3 +130,18 @@ def test_where_broadcasts_all_three() -> None:
 def test_gradients(op: str, inputs: list[list[float]], expected: list[float]) -> None:
     first = gradients(op, [np.array(x, np.float32) for x in inputs])[0]
     np.testing.assert_allclose(first, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("fmod", [0, 1])
+def test_remainders_have_gradients(fmod: int) -> None:
+    x, y = np.float32([-2.5, 2.5, 0.0, 7.0]), np.float32([0.75, -0.75, 2.0, 2.0])
+    dx, dy = gradients("Mod", [x, y], {"fmod": fmod})
+    np.testing.assert_array_equal(dx, np.ones(4))
+    # x - quotient · y, the quotient being cut toward zero or rounded down.
+    np.testing.assert_array_equal(dy, -(np.trunc(x / y) if fmod else np.floor(x / y)))
+
+
+def test_a_cumulative_sum_does_not_gather_rounding() -> None:
+    terms = np.random.default_rng(0).standard_normal(20_000).astype(np.float32) ** 2
+    expected = np.cumsum(terms.astype(np.float64)).astype(np.float32)
+    check("CumSum", [terms, np.array(0)], expected=[expected], rtol=1.5e-7, atol=0)

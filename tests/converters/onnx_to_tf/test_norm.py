@@ -96,3 +96,12 @@ def test_lrn(size: int) -> None:
     total = [np.sum(x[:, max(0, c - (size - 1) // 2) : c + size // 2 + 1] ** 2, 1) for c in range(5)]
     expected = x / (1 + 0.3 / size * np.stack(total, 1)) ** 0.75
     check("LRN", [x], {"size": size, "alpha": 0.3}, expected=[expected.astype(np.float32)])
+
+
+def test_float64_groups_keep_their_digits() -> None:
+    x = np.random.default_rng(0).standard_normal((2, 4, 5, 3))
+    groups = x.reshape(2, 2, -1)
+    centred = groups - groups.mean(-1, keepdims=True)
+    expected = (centred / np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)).reshape(x.shape)
+    inputs = [x, np.ones(4), np.zeros(4)]
+    check("GroupNormalization", inputs, {"num_groups": 2}, 21, expected=[expected], rtol=1e-12, atol=1e-12)

@@ -90,3 +90,12 @@ def test_position_among_equals(op: str, keepdims: int, last: int) -> None:
 def test_gradient_of_the_euclidean_norm() -> None:
     x = np.array([[3.0, 4.0]], np.float32)
     np.testing.assert_allclose(gradients("ReduceL2", [x])[0], [[0.6, 0.8]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("op", ["ReduceMean", "ReduceSum"])
+def test_sums_around_an_axis_that_stays_do_not_lose_digits(op: str) -> None:
+    # In one step TensorFlow is off by 90 units in the last place here.
+    x = np.random.default_rng(0).standard_normal((1, 56, 56, 4, 16)).astype(np.float32) ** 2
+    expected = x.astype(np.float64).mean((1, 2, 4)) if op == "ReduceMean" else x.astype(np.float64).sum((1, 2, 4))
+    inputs = [x, np.array([-1, 2, 1])]
+    check(op, inputs, {"keepdims": 0}, expected=[expected.astype(np.float32)], rtol=5e-7, atol=0, known=(1,))

@@ -68,6 +68,8 @@ class Interpreter:
         # By node, since the body of a loop may be walked more than once.
         self.problems: dict[ir.Node, Problem] = {}
         self.cause: ValueError | None = None
+        # What each value of the graph, not of its subgraphs, became; in the order of the walk.
+        self.values: Mapping[ir.Value, Any] = {}
 
     def run(self, graph: ir.Graph, bindings: Mapping[ir.Value, Any]) -> list[Any]:
         """Run `graph` and return its outputs.
@@ -75,7 +77,9 @@ class Interpreter:
         `bindings` gives a value of the target or a host value for each input and each initializer of `graph`.
         Raises `CannotTranslateError` with every node that a lowering refused.
         """
-        outputs = self._run(graph, ChainMap(dict(bindings)))
+        environment = dict(bindings)
+        outputs = self._run(graph, ChainMap(environment))
+        self.values = environment
         if self.problems:
             raise CannotTranslateError(self.table.target, list(self.problems.values())) from self.cause
         return outputs

@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from translate.converters.lowering.bind import Signature, UnboundError
 from translate.errors import Problem
+from translate.origin import source_line
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -117,22 +118,6 @@ def _describe(value: ir.Value) -> str:
     constant = value.const_value
     known = f" = {constant.numpy().tolist()}" if constant is not None and constant.size <= 8 else ""
     return f"{value.name} {dtype}[{','.join(sizes)}]{known}"
-
-
-def source_line(node: ir.Node) -> str:
-    """Return `file:line` of the original model's code that made `node`, or nothing when it is not recorded."""
-    return innermost_line(node.metadata_props.get("pkg.torch.onnx.stack_trace", ""))
-
-
-def innermost_line(trace: str) -> str:
-    """Return `file:line` of the last of the user's own lines in a stack trace as Python writes it."""
-    frames = [line.strip() for line in trace.splitlines() if line.strip().startswith("File ")]
-    # The innermost frame is often inside torch.nn's own forward: the line that called it tells more.
-    own = [frame for frame in frames if "/torch/nn/" not in frame] or frames
-    if not own:
-        return ""
-    file, _, rest = own[-1].removeprefix("File ").partition(", line ")
-    return f"{file.strip(chr(34))}:{rest.partition(',')[0]}"
 
 
 def as_problem(node: ir.Node, opset: int, reason: str) -> Problem:

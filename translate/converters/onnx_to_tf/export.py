@@ -14,12 +14,13 @@ from translate.converters.lowering import Interpreter
 from translate.converters.lowering.bind import Form
 from translate.converters.lowering.interpret import LARGEST_HOST_BYTES
 from translate.converters.lowering.table import as_problem, opset_of
-from translate.converters.metadata import NAME, STRUCTURE
+from translate.converters.metadata import NAME, ORIGIN, PERMUTATION, STRUCTURE
 from translate.converters.onnx_to_tf.dtypes import tf_dtype
 from translate.converters.onnx_to_tf.lowerings import TABLE
 from translate.converters.onnx_to_tf.target import TensorFlowTarget, scope_name, static_shape
 from translate.converters.weights import weights
 from translate.errors import Problem, UnsupportedError, merge
+from translate.manifest import Manifest, Parameter, Permutation, Value
 
 # Attributes of the loaded object that weights may not take the place of.
 RESERVED = frozenset({"signatures", "graph_debug_info", "variables", "trainable_variables", "tensorflow_version"})
@@ -55,10 +56,13 @@ def save(model: ir.Model, directory: Path) -> None:
     """Write `model` as a SavedModel to `directory`.
 
     Its signature `serving_default` has the names, dtypes and symbolic dimensions of the model's inputs and outputs.
-    Raises `CannotTranslateError` naming every node that has no lowering.
+    What became of its weights and values stands in the folder's manifest. Raises `CannotTranslateError` naming every
+    node that has no lowering.
     """
-    root = module(model)
+    program = Program(model)
+    root = _root(program, model.metadata_props.get(STRUCTURE))
     tf.saved_model.save(root, str(directory), signatures={"serving_default": root.serving_default})
+    manifest(program).write(directory)
 
 
 def module(model: ir.Model) -> Any:
@@ -68,8 +72,11 @@ def module(model: ir.Model) -> Any:
     `module.variables` and `module.trainable_variables` list its weights, which also hang on it under their own
     names: `module.layer1.conv.weight`.
     """
-    program = Program(model)
-    structured = _structure(model.metadata_props.get(STRUCTURE), program.outputs)
+    return _root(Program(model), model.metadata_props.get(STRUCTURE))
+
+
+def _root(program: Program, structure: str | None) -> Any:
+    structured = _structure(structure, program.outputs)
 
     @tf.function(input_signature=program.specs(), autograph=False)
     def flat(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -103,6 +110,8 @@ class Program:
         self.variables = {value: _variable(value, trainable) for value, trainable in variables_of(model).items()}
         initializers = model.graph.initializers.values()
         self._constants = {value: _array(value) for value in initializers if value not in self.variables}
+        # What each value of the graph became when it was last built: a tensor, a host value, a list.
+        self.built: Mapping[ir.Value, Any] = {}
 
     def specs(self) -> list[tf.TensorSpec]:
         """Return name, dtype and shape of each input; raises `UnsupportedError` for one that is not a tensor."""
@@ -113,11 +122,38 @@ class Program:
         graph, target = self._model.graph, TensorFlowTarget()
         bindings: dict[ir.Value, Any] = dict(zip(graph.inputs, inputs, strict=True)) | self._constants
         bindings |= {value: tf.convert_to_tensor(variable) for value, variable in self.variables.items()}
-        results = Interpreter(TABLE, self._model.opset_imports, target).run(graph, bindings)
+        interpreter = Interpreter(TABLE, self._model.opset_imports, target)
+        results = interpreter.run(graph, bindings)
+        self.built = interpreter.values
         results = [
             result if result is None or isinstance(result, list) else target.tensor(result) for result in results
         ]
         return dict(zip(self.outputs, results, strict=True))
+
+
+def manifest(program: Program) -> Manifest:
+    """Return what became of the weights and, once its graph is built, of the values of `program`.
+
+    Left out are values that no tensor is: those known while translating, lists, and what is inside a loop or a branch.
+    """
+    parameters = {
+        str(value.name): Parameter(variable.name.removesuffix(":0"), _permutation(value), variable.trainable)
+        for value, variable in program.variables.items()
+    }
+    given = {value.name for value in program.built if value.producer() is None}
+    values: dict[str, Value] = {}
+    for value, tensor in program.built.items():
+        node, name = value.producer(), value.metadata_props.get(ORIGIN, value.name)
+        is_tensor = isinstance(tensor, tf.Tensor) and tensor.dtype not in (tf.resource, tf.variant)
+        if node is not None and name and name not in given and is_tensor:
+            # The first of several copies is the one that the operator itself made; the others are transposes of it.
+            values.setdefault(name, Value(tensor.name, _permutation(value), node.op_type, str(node.name)))
+    return Manifest(parameters, values)
+
+
+def _permutation(value: ir.Value) -> Permutation:
+    text = value.metadata_props.get(PERMUTATION)
+    return None if text is None else tuple(int(axis) for axis in text.split(","))
 
 
 def variables_of(model: ir.Model) -> dict[ir.Value, bool]:

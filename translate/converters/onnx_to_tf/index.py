@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from translate.converters.onnx_to_tf.shapes import axis_from_start, dims, entries, product, rank, vector
-from translate.converters.onnx_to_tf.table import lower
+from translate.converters.onnx_to_tf.table import FUSED, lower
 
 Either: TypeAlias = tf.Tensor | np.ndarray
 
@@ -30,6 +30,15 @@ def gather(data: tf.Tensor, indices: tf.Tensor, *, axis: int = 0) -> Either:
         # Unlike a gather, a slice keeps what TensorFlow knows of the shape, and needs no index tensor.
         return data[(slice(None),) * axis + (int(known),)]
     return tf.gather(data, indices if known.min(initial=0) >= 0 else _from_start(indices, dims(data)[axis]), axis=axis)
+
+
+@lower("Embedding", domain=FUSED)
+def embedding(data: tf.Tensor, indices: tf.Tensor, *, axis: int = 0, padding_idx: int) -> Either:
+    """Take slices of `data` as Gather does; where `indices` are `padding_idx`, `data` gets no gradient."""
+    rows = gather(data, indices, axis=axis)
+    padding = tf.equal(indices, tf.cast(padding_idx, indices.dtype))
+    padding = tf.reshape(padding, [*dims(padding), *[1] * (rank(data) - 1 - axis)])
+    return tf.where(padding, tf.stop_gradient(rows), rows)
 
 
 def _from_start(indices: tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:

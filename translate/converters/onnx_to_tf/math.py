@@ -87,9 +87,18 @@ def divide(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
 @lower("Mod")
 def modulo(x: tf.Tensor, y: tf.Tensor, *, fmod: Literal[0, 1] = 0) -> tf.Tensor:
     """Return the remainder, with the sign of `y`, or that of `x` if `fmod`; broadcasting."""
-    if fmod and x.dtype not in UNSIGNED:
-        return widened(*HALVES, *SMALL_INTEGERS)(tf.truncatemod)(x, y)
-    return tf.math.floormod(x, y)
+    if not fmod or x.dtype in UNSIGNED:
+        return tf.math.floormod(x, y)
+    if x.dtype.is_floating:
+        return widened(*HALVES)(_signed_remainder)(x, y)
+    return widened(*SMALL_INTEGERS)(tf.truncatemod)(x, y)
+
+
+def _signed_remainder(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """Return the remainder with the sign of `x`; tf.truncatemod, the same, has no gradient."""
+    negative = x < 0
+    remainder = tf.math.floormod(tf.where(negative, -x, x), tf.abs(y))
+    return tf.where(negative, -remainder, remainder)
 
 
 @lower("Pow")
@@ -191,10 +200,13 @@ def is_inf(x: tf.Tensor, *, detect_negative: int = 1, detect_positive: int = 1) 
 
 
 @lower("CumSum")
-@widened(*HALVES)
 def cumulative_sum(x: tf.Tensor, axis: tf.Tensor, *, exclusive: int = 0, reverse: int = 0) -> tf.Tensor:
     """Add up along `axis`, a scalar; the shape is unchanged."""
-    return tf.math.cumsum(x, tf.reshape(axis, []), exclusive=bool(exclusive), reverse=bool(reverse))
+    # As PyTorch does on CPU: rounding after each term adds up, too.
+    terms = tf.cast(x, tf.float64) if x.dtype.is_floating else x
+    return tf.cast(
+        tf.math.cumsum(terms, tf.reshape(axis, []), exclusive=bool(exclusive), reverse=bool(reverse)), x.dtype
+    )
 
 
 @lower("CumProd", since=26)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from translate.converters.onnx_to_tf import reduce
 from translate.converters.onnx_to_tf.dtypes import tf_dtype
 from translate.converters.onnx_to_tf.shapes import axis_from_start, dims, rank
 from translate.converters.onnx_to_tf.table import CHANNELS_LAST, lower
@@ -13,10 +14,10 @@ from translate.converters.onnx_to_tf.table import CHANNELS_LAST, lower
 
 def _normalised(x: tf.Tensor, axes: Sequence[int], epsilon: float) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Return x - mean over `axes`, divided by the standard deviation; the mean; and the deviation's inverse."""
-    mean = tf.reduce_mean(x, axes, keepdims=True)
+    mean = reduce.mean(x, list(axes), True)
     # The mean is subtracted first, as PyTorch does: a large mean would cost digits in x·a + b.
     centred = x - mean
-    inverse = tf.math.rsqrt(tf.reduce_mean(tf.square(centred), axes, keepdims=True) + epsilon)
+    inverse = tf.math.rsqrt(reduce.mean(tf.square(centred), list(axes), True) + epsilon)
     return centred * inverse, mean, inverse
 
 
@@ -86,7 +87,7 @@ def group_normalization(
     x: tf.Tensor, scale: tf.Tensor, bias: tf.Tensor, *, epsilon: float = 1e-5, num_groups: int, stash_type: int = 1
 ) -> tf.Tensor:
     """Normalise each group of neighbouring channels of x [N, *spatial, C]; scale and bias are [C]."""
-    y = _group_normalised(tf.cast(x, tf_dtype(stash_type)), num_groups, epsilon)
+    y = _group_normalised(tf.cast(x, _stash_dtype(x, stash_type)), num_groups, epsilon)
     return tf.cast(tf.reshape(y, dims(x)), x.dtype) * scale + bias
 
 
@@ -143,8 +144,8 @@ def lp_normalization(x: tf.Tensor, *, axis: int = -1, p: int = 2) -> tf.Tensor:
 @lower("MeanVarianceNormalization")
 def mean_variance_normalization(x: tf.Tensor, *, axes: Sequence[int] = (0, 2, 3)) -> tf.Tensor:
     """Subtract the mean of x over `axes` and divide by the standard deviation, plus the specification's 1e-9."""
-    mean = tf.reduce_mean(x, axes, keepdims=True)
-    deviation = tf.sqrt(tf.reduce_mean(tf.square(x), axes, keepdims=True) - tf.square(mean))
+    mean = reduce.mean(x, list(axes), True)
+    deviation = tf.sqrt(reduce.mean(tf.square(x), list(axes), True) - tf.square(mean))
     return (x - mean) / (deviation + 1e-9)
 
 

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from translate.converters.lowering import Context
 from translate.converters.onnx_to_tf.conv import crop
+from translate.converters.onnx_to_tf.reduce import mean
 from translate.converters.onnx_to_tf.shapes import dims, rank
 from translate.converters.onnx_to_tf.table import CHANNELS_LAST, lower
 from translate.converters.onnx_to_tf.windows import Window, spatial_rank
@@ -40,7 +41,21 @@ def max_pool(
         return _max_pool_with_indices(x, window, storage_order)
     if window.is_dilated or (spatial == 3 and x.dtype != tf.float32):
         return reduce(tf.maximum, (element for _, element in window.slices(window.pad(x, _lowest(x.dtype)))))
-    return _native(tf.nn.max_pool2d, tf.nn.max_pool3d, x, window, _lowest(x.dtype))
+    return _native(tf.nn.max_pool2d, _max_pool_3d, x, window, _lowest(x.dtype))
+
+
+def _max_pool_3d(x: tf.Tensor, kernel: Sequence[int], strides: Sequence[int], padding: str) -> tf.Tensor:
+    """Pool the planes of x [N, D, H, W, C], then along its depth.
+
+    The gradient of tf.nn.max_pool3d is wrong on CPU: it goes to all elements within 1e-5 of a window's largest.
+    """
+    batch, depth, *plane, channels = dims(x)
+    planes = tf.reshape(x, [batch * depth, *plane, channels])
+    planes = tf.nn.max_pool2d(planes, kernel[1:], strides[1:], padding)
+    height, width = dims(planes)[1:-1]
+    columns = tf.reshape(planes, [batch, depth, height * width, channels])
+    columns = tf.nn.max_pool2d(columns, (kernel[0], 1), (strides[0], 1), padding)
+    return tf.reshape(columns, [batch, dims(columns)[1], height, width, channels])
 
 
 def _lowest(dtype: tf.DType) -> float | int:
@@ -170,7 +185,7 @@ def _spatial_axes(x: tf.Tensor) -> list[int]:
 @lower("GlobalAveragePool", domain=CHANNELS_LAST)
 def global_average_pool(x: tf.Tensor) -> tf.Tensor:
     """Average x [N, *spatial, C] over its spatial axes: [N, 1..., C]."""
-    return tf.reduce_mean(x, _spatial_axes(x), keepdims=True)
+    return mean(x, _spatial_axes(x), True)
 
 
 @lower("GlobalMaxPool", domain=CHANNELS_LAST)

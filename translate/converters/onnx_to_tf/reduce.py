@@ -42,6 +42,30 @@ def _lower_reductions(reductions: dict[str, Callable[..., tf.Tensor]]) -> None:
         register(op_type, reduction)
 
 
+def stepwise(reduction: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+    """Let a sum or mean go over one axis at a time, the last one first.
+
+    Where an axis that stays lies inside those that go, TensorFlow's CPU kernel adds up all terms one after the other:
+    the mean of 56·56·16 of them is off by 90 units in the last place, step by step by 1.5, in the same time.
+    """
+
+    def reduce(x: tf.Tensor, axes: Any, keepdims: bool) -> tf.Tensor:
+        if not isinstance(axes, list) or x.shape.rank is None:
+            return reduction(x, axes, keepdims)
+        steps = sorted((axis % rank(x) for axis in axes), reverse=True)
+        if steps == list(range(rank(x) - 1, rank(x) - 1 - len(steps), -1)):
+            return reduction(x, axes, keepdims)
+        for axis in steps:
+            x = reduction(x, axis, keepdims)
+        return x
+
+    return reduce
+
+
+mean = stepwise(tf.math.reduce_mean)
+total = stepwise(tf.math.reduce_sum)
+
+
 def _max(x: tf.Tensor, axes: Any, keepdims: bool) -> tf.Tensor:
     return (tf.math.reduce_any if x.dtype == tf.bool else tf.math.reduce_max)(x, axes, keepdims)
 
@@ -51,11 +75,11 @@ def _min(x: tf.Tensor, axes: Any, keepdims: bool) -> tf.Tensor:
 
 
 def _l1(x: tf.Tensor, axes: Any, keepdims: bool) -> tf.Tensor:
-    return tf.math.reduce_sum(absolute(x), axes, keepdims)
+    return total(absolute(x), axes, keepdims)
 
 
 def _sum_square(x: tf.Tensor, axes: Any, keepdims: bool) -> tf.Tensor:
-    return tf.math.reduce_sum(tf.math.square(x), axes, keepdims)
+    return total(tf.math.square(x), axes, keepdims)
 
 
 def _floating(reduction: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
@@ -70,7 +94,7 @@ def _floating(reduction: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
 
 
 def _log_sum(x: tf.Tensor, axes: Any, keepdims: bool) -> tf.Tensor:
-    return tf.math.log(tf.math.reduce_sum(x, axes, keepdims))
+    return tf.math.log(total(x, axes, keepdims))
 
 
 # TensorFlow adds up float16 in float16 on CPU: a sum of ones over an outer axis gets stuck at 2048, and the mean of
@@ -84,10 +108,10 @@ _lower_reductions(
         "ReduceLogSum": _in_float32(_floating(_log_sum)),
         "ReduceLogSumExp": _in_float32(_floating(tf.math.reduce_logsumexp)),
         "ReduceMax": _max,
-        "ReduceMean": _in_float32(_floating(tf.math.reduce_mean)),
+        "ReduceMean": _in_float32(_floating(mean)),
         "ReduceMin": _min,
         "ReduceProd": _in_float32(tf.math.reduce_prod),
-        "ReduceSum": _in_float32(tf.math.reduce_sum),
+        "ReduceSum": _in_float32(total),
         "ReduceSumSquare": _in_float32(_sum_square),
     }
 )

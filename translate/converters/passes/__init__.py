@@ -8,8 +8,11 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from translate.converters.lowering.table import as_problem, opset_of
+from translate.converters.passes.embedding import keep_padding
 from translate.converters.passes.fold import fold
+from translate.converters.passes.layers import drop_reshapes, find_layers
 from translate.converters.passes.layout import channels_last
+from translate.converters.passes.layout.group_norm import fuse_group_normalization
 from translate.converters.passes.normalise import normalise
 from translate.converters.passes.sequences import slice_parts, stack_lists
 from translate.errors import CannotTranslateError, Problem
@@ -29,14 +32,34 @@ def prepare(model: ir.Model) -> PassReport:
     Raises `UnsupportedError` when the opset cannot be raised, and `CannotTranslateError` when the layout of a node
     cannot be decided.
     """
+    notes = _simplify(model)
+    layout = channels_last(model)
+    if layout.unknown_rank:
+        raise CannotTranslateError("TensorFlow", _without_rank(model, layout.unknown_rank))
+    keep_padding(model)
+    return PassReport(layout.transposes, tuple(notes))
+
+
+def prepare_for_torch(model: ir.Model) -> PassReport:
+    """Bring `model`, in place, into the form that the PyTorch table reads: current, folded, its layers whole.
+
+    Raises `UnsupportedError` when the opset cannot be raised.
+    """
+    notes = _simplify(model)
+    for graph in (model.graph, *model.graph.subgraphs()):
+        fuse_group_normalization(graph)
+    drop_reshapes(model)
+    find_layers(model)
+    transposes = sum(node.op_type == "Transpose" for node in model.graph)
+    return PassReport(transposes, tuple(notes))
+
+
+def _simplify(model: ir.Model) -> list[str]:
     notes = normalise(model)
     slice_parts(model)
     stack_lists(model)
     fold(model)
-    layout = channels_last(model)
-    if layout.unknown_rank:
-        raise CannotTranslateError("TensorFlow", _without_rank(model, layout.unknown_rank))
-    return PassReport(layout.transposes, tuple(notes))
+    return notes
 
 
 def _without_rank(model: ir.Model, names: Sequence[str]) -> list[Problem]:

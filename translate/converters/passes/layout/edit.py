@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from translate.converters.metadata import ORIGIN, PERMUTATION
+
 Perm = tuple[int, ...]
 Dim = int | ir.SymbolicDim
 DEFAULT = ""
@@ -308,7 +310,8 @@ def _name_after(value: ir.Value, node: ir.Node, what: str) -> None:
 def rename_moved_values(graphs: Iterable[ir.Graph]) -> None:
     """Name every value that the pass made: after the tensor that it is a permutation of, or that it is made for.
 
-    No name is used twice in all of `graphs`, since a subgraph must not hide a name of the graph around it.
+    Its metadata tells the name of that tensor and the permutation. No name is used twice in all of `graphs`, since a
+    subgraph must not hide a name of the graph around it.
     """
     graphs = list(graphs)
     taken: set[str | None] = set()
@@ -327,9 +330,18 @@ def rename_moved_values(graphs: Iterable[ir.Graph]) -> None:
         value.name = None
     for value in moved:
         name, perm = value.meta.pop(_ORIGIN)
+        _remember(value, name, perm)
         wanted = name if is_identity(perm) else f"{name}_{suffix(perm)}"
         free, count = wanted, 1
         while free in taken:
             free, count = f"{wanted}_{count}", count + 1
         taken.add(free)
         value.name = free
+
+
+def _remember(value: ir.Value, name: str | None, perm: Perm) -> None:
+    # What a value is made for is not the value itself.
+    value.metadata_props[ORIGIN] = name or "" if perm else ""
+    value.metadata_props.pop(PERMUTATION, None)
+    if not is_identity(perm):
+        value.metadata_props[PERMUTATION] = ",".join(map(str, perm))

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import onnx_ir as ir
 
+from translate.converters.metadata import PERMUTATION
 from translate.converters.passes.layout.edit import (
     DEFAULT,
     Perm,
@@ -20,9 +21,6 @@ from translate.converters.passes.layout.edit import (
     perm_of,
     simplify,
 )
-
-# Metadata of an initializer: the permutation from the source's tensor to the stored one, as "2,3,1,0".
-PERMUTATION = "translate.permutation"
 
 
 def fold_constant_transposes(graphs: Iterable[ir.Graph]) -> bool:

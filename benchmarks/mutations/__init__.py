@@ -1,0 +1,1 @@
+"""The mutation study: does the verdict find bugs that are planted in translations?"""

@@ -1,0 +1,72 @@
+"""Models of one ONNX node and what they should give: shared by the tests of both tables' lowerings."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx.reference import ReferenceEvaluator
+from onnxruntime import InferenceSession
+
+OPSET = 18
+
+Inputs = Sequence[np.ndarray | None]
+Attributes = Mapping[str, Any]
+
+
+def one_node(
+    op: str,
+    inputs: Inputs,
+    attributes: Attributes | None = None,
+    opset: int = OPSET,
+    *,
+    dynamic: bool = True,
+    known: Collection[int] = (),
+    outputs: int = 1,
+    domain: str = "",
+) -> onnx.ModelProto:
+    """Return a model of one node `op`, whose inputs have the dtypes of `inputs`.
+
+    With `dynamic` every dimension of every input is symbolic, else it is that of the array. The inputs at the
+    positions `known` are initializers; None is an absent input. The outputs are y0, y1, ...
+    """
+    names = ["" if array is None else f"x{i}" for i, array in enumerate(inputs)]
+    node = onnx.helper.make_node(op, names, [f"y{i}" for i in range(outputs)], domain=domain, **(attributes or {}))
+    infos, initializers = [], []
+    for i, array in enumerate(inputs):
+        if array is None:
+            continue
+        if i in known:
+            initializers.append(onnx.numpy_helper.from_array(array, names[i]))
+            continue
+        dtype = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
+        dims = [f"x{i}_{axis}" for axis in range(array.ndim)] if dynamic else array.shape
+        infos.append(onnx.helper.make_tensor_value_info(names[i], dtype, dims))
+    results = [onnx.helper.make_empty_tensor_value_info(name) for name in node.output]
+    graph = onnx.helper.make_graph([node], "one_node", infos, results, initializers)
+    imports = [onnx.helper.make_opsetid("", opset if domain == "" else OPSET)]
+    if domain:
+        imports.append(onnx.helper.make_opsetid(domain, opset))
+    return onnx.helper.make_model(graph, opset_imports=imports, ir_version=10)
+
+
+def reference(
+    op: str, inputs: Inputs, attributes: Attributes | None = None, opset: int = OPSET, **options: Any
+) -> list[Any]:
+    """Return what ONNX's reference implementation gives for the node."""
+    model = one_node(op, inputs, attributes, opset, **options)
+    known = options.get("known", ())
+    feeds = {f"x{i}": array for i, array in enumerate(inputs) if array is not None and i not in known}
+    return list(ReferenceEvaluator(model).run(None, feeds))
+
+
+def onnxruntime(
+    op: str, inputs: Inputs, attributes: Attributes | None = None, opset: int = OPSET, **options: Any
+) -> list[Any]:
+    """Return what onnxruntime gives for the node: for the cases where the reference implementation is wrong."""
+    model = one_node(op, inputs, attributes, opset, **options | {"dynamic": False})
+    known = options.get("known", ())
+    feeds = {f"x{i}": array for i, array in enumerate(inputs) if array is not None and i not in known}
+    return list(InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, feeds))

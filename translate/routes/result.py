@@ -1,0 +1,94 @@
+"""What the routes share: their result, their stages, and the inputs that prove it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from translate.errors import ParityError
+
+if TYPE_CHECKING:
+    from translate.models.base import Spec
+    from translate.verify import Verdict
+    from translate.verify.cases import InputPlan
+
+Engine = Literal["native", "onnx2tf"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a route, `command`, made.
+
+    `output` is the file or folder of the result, in `format`, None when it was not published; `bytes` its size on
+    disk; `trainable` and `frozen` the number of values in its trainable and its other weights; `transposes` how many
+    transposes of activations the passes left (None where nobody counts); `seconds` the time of each stage.
+    """
+
+    command: str
+    source: str
+    source_kind: str
+    engine: Engine
+    format: str
+    output: Path | None
+    bytes: int
+    inputs: tuple[Spec, ...]
+    outputs: tuple[Spec, ...]
+    trainable: int
+    frozen: int
+    transposes: int | None
+    notes: tuple[str, ...]
+    verdict: Verdict | None
+    seconds: Mapping[str, float]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing speaks against the result: it was proven, or nobody asked for a proof."""
+        return self.verdict is None or self.verdict.passed
+
+
+class NotEqualError(ParityError):
+    """The result does not compute what the source does; `result` tells how far they are apart."""
+
+    def __init__(self, result: Result) -> None:
+        super().__init__(f"the result does not compute the same as {result.source}; nothing was written")
+        self.result = result
+
+
+@dataclass
+class Stages:
+    """Takes the time of each stage and says which one begins."""
+
+    progress: Callable[[str], None] | None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        """Run what is inside as the stage `name`."""
+        if self.progress is not None:
+            self.progress(name)
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+
+
+def source_label(source: object) -> str:
+    """Return how to call `source` in reports: its path or name, or the class of a live object."""
+    return str(source) if isinstance(source, str | Path) else type(source).__name__
+
+
+def with_sample(plan: InputPlan | None, sample: str | Path | None, seed: int) -> InputPlan:
+    """Return `plan`, two seeds where there is none, with a sample file's inputs in addition."""
+    from translate.verify.cases import InputPlan
+
+    plan = plan or InputPlan(seeds=(seed, seed + 1))
+    return plan if sample is None else replace(plan, data=(*plan.data, Path(sample)))
+
+
+def size_on_disk(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
