@@ -271,7 +271,7 @@ def test_a_result_that_differs_is_not_written_and_the_report_says_how(
     result = run("torch2tf", source, "--report", "r.json")
     assert result.exit_code == 1
     assert "NOT EQUAL" in result.output
-    assert "error: the SavedModel does not compute the same" in result.output
+    assert "error: the result does not compute the same" in result.output
     assert not json.loads(Path("r.json").read_text())["passed"]
     assert sorted(os.listdir(working_directory)) == ["abs.onnx", "r.json", "relu.onnx"]
 

@@ -92,3 +92,21 @@ def test_a_written_file_is_whole_and_ordinary(tmp_path: Path) -> None:
     assert path.stat().st_mode == (tmp_path / "ordinary").stat().st_mode
     with pytest.raises(UsageError, match="cannot write"):
         write_file(tmp_path / "file" / "report.json", "three")
+
+
+def test_force_replaces_a_file_only_by_one_of_its_kind(tmp_path: Path) -> None:
+    old, other, folder = tmp_path / "model.pt2", tmp_path / "notes.txt", tmp_path / "folder.pt2"
+    old.write_text("old")
+    other.write_text("years")
+    folder.mkdir()
+    for destination in (other, folder):
+        with (
+            pytest.raises(UsageError, match="--force does not replace it"),
+            staging(destination, force=True, ending=".pt2"),
+        ):
+            pass
+    with staging(old, force=True, ending=".pt2") as built:
+        built.write_text("new")
+        publish(built, old)
+    assert old.read_text() == "new"
+    assert other.read_text() == "years"

@@ -11,19 +11,16 @@ from pathlib import Path
 
 from translate.errors import UsageError
 
-# The endings of files that a route writes, and may replace.
-_FILES = (".pt2", ".pt", ".onnx")
-
 
 @contextmanager
-def staging(destination: Path, *, force: bool) -> Iterator[Path]:
+def staging(destination: Path, *, force: bool, ending: str = "") -> Iterator[Path]:
     """Yield the path of a file or folder to build the result for `destination` in; it is removed at the end.
 
     It lies on the destination's file system, so that `publish` can rename. Raises `UsageError`, before anything is
-    written, when the destination exists and `force` is off, when it is nothing that may be replaced, or when it
-    cannot be written.
+    written, when the destination exists and `force` is off, when it is nothing that may be replaced (see `check`), or
+    when it cannot be written.
     """
-    check(destination, force=force)
+    check(destination, force=force, ending=ending)
     parent = _nearest_folder(destination)
     try:
         scratch = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=parent))
@@ -35,17 +32,19 @@ def staging(destination: Path, *, force: bool) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def check(destination: Path, *, force: bool) -> None:
+def check(destination: Path, *, force: bool, ending: str = "") -> None:
     """Raise `UsageError` unless a result may be written to `destination`.
 
-    With `force` a file, an empty folder or a SavedModel is replaced, and nothing else: `-o ~ --force` must not empty a
-    home.
+    The result is a file with this `ending`, or a SavedModel's folder where it is empty. With `force` such a file, or an
+    empty folder or a SavedModel, is replaced, and nothing else: `-o ~ --force` must not empty a home.
     """
     if not os.path.lexists(destination):
         return
     if not force:
         raise UsageError(f"{destination} already exists; --force replaces it, -o names another place")
-    if destination.is_file() and destination.suffix in _FILES:
+    if ending:
+        if not destination.is_file() or destination.suffix != ending:
+            raise UsageError(f"{destination} exists and is no {ending} file; --force does not replace it")
         return
     is_folder = destination.is_dir() and not destination.is_symlink()
     if not is_folder or not ((destination / "saved_model.pb").is_file() or not any(destination.iterdir())):

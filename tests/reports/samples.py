@@ -159,6 +159,8 @@ def verified(found: Verdict, **parts: Any) -> dict[str, Any]:
 
 def translated(found: Verdict | None, **parts: Any) -> dict[str, Any]:
     result = Result(
+        command="torch2tf",
+        format="saved_model",
         source="m.pt2",
         source_kind="PyTorch module",
         engine="native",

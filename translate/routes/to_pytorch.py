@@ -54,7 +54,7 @@ def tf2torch(
     destination = Path(default_output(source, format) if output is None else output)
     stage = Stages(progress)
     notes: list[str] = []
-    with staging(destination, force=force) as built:
+    with staging(destination, force=force, ending=f".{format}") as built:
         with stage("open"):
             from translate.models.open import open_model
 
