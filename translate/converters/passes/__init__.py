@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from translate.converters.lowering.table import as_problem, opset_of
+from translate.converters.passes.conv_bias import join_biases
 from translate.converters.passes.embedding import keep_padding
 from translate.converters.passes.fold import fold
 from translate.converters.passes.layers import drop_reshapes, find_layers
-from translate.converters.passes.layout import channels_last
+from translate.converters.passes.layout import channels_last, fewest_transposes
 from translate.converters.passes.layout.group_norm import fuse_group_normalization
 from translate.converters.passes.normalise import normalise
+from translate.converters.passes.patterns import find_patterns
 from translate.converters.passes.sequences import slice_parts, stack_lists
 from translate.errors import CannotTranslateError, Problem
 
@@ -46,11 +48,13 @@ def prepare_for_torch(model: ir.Model) -> PassReport:
     Raises `UnsupportedError` when the opset cannot be raised.
     """
     notes = _simplify(model)
+    find_patterns(model)
     for graph in (model.graph, *model.graph.subgraphs()):
         fuse_group_normalization(graph)
     drop_reshapes(model)
     find_layers(model)
-    transposes = sum(node.op_type == "Transpose" for node in model.graph)
+    transposes = fewest_transposes(model)
+    join_biases(model)
     return PassReport(transposes, tuple(notes))
 
 
