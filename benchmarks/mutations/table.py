@@ -32,6 +32,10 @@ that translators make, in correct translations and counts which verdicts find th
   error: its greatest distance from its own run in float64, and no less than one unit in the last place of the output's
   largest magnitude. (Where a source cannot run in float64, its response to moving all inputs and weights to
   neighbouring numbers stands in.) An output of integers, and NaN, counts as moved when anything differs.
+- "Swapped axis" also holds a Softmax along another axis and a transposed square operand of a product; an eps that is
+  large already goes the other way, to 1e-5.
+- Planting asks for ten times the noise and the verdict allows six, so that every planted bug is found says in part that
+  the two agree. The other methods, on the same bugs, and the false alarms are the stronger evidence.
 - `allclose` is NumPy's, with that number as both `rtol` and `atol`; cosine is that of each flattened output.
 
 ## What was found
