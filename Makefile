@@ -6,7 +6,7 @@ PYTEST_FLAGS ?= -n 2 --dist loadgroup
 DEMO := build/demo/digits_cnn_tf
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-newest lint docs fixtures bench clean
+.PHONY: help demo test test-newest lint docs fixtures bench zoo clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -49,8 +49,8 @@ lint: .venv/made  ## ruff and mypy
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-docs: .venv/made  ## Write docs/operators.md again from the table of operators
-	.venv/bin/python -m translate.converters.onnx_to_tf.document > docs/operators.md.new
+docs: .venv/made  ## Write docs/operators.md again from the tables of operators
+	.venv/bin/python -m translate.converters.document > docs/operators.md.new
 	mv docs/operators.md.new docs/operators.md
 
 fixtures: .venv/made  ## Train the fixtures again (about three minutes)
@@ -58,6 +58,10 @@ fixtures: .venv/made  ## Train the fixtures again (about three minutes)
 
 bench: .venv/made  ## Race the whole translation of ResNet-18 against onnx2tf's
 	.venv/bin/python -m benchmarks.race_onnx2tf
+
+zoo: .venv/made  ## Translate many TensorFlow models to PyTorch, one process each; writes docs/zoo.md (hours)
+	@# TensorFlow says on starting that there is no GPU; each model has a log of its own.
+	@mkdir -p build/zoo && .venv/bin/python -m benchmarks.zoo 2> build/zoo/errors.log || { cat build/zoo/errors.log >&2; exit 1; }
 
 clean:  ## Remove both environments and everything that was built
 	rm -rf .venv .venv-newest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

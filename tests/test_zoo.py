@@ -40,7 +40,7 @@ def test_translates_and_agrees(name: str, tmp_path: Path) -> None:
     entry = ZOO[name]
     module, inputs = entry()
     source = open_model(module, inputs=inputs)
-    # Random integers are 0 or 1; a sample has them over all of the table that they index.
+    # Real inputs, in addition: the integers lie where the catalogue says.
     sample = tmp_path / "sample.npz"
     np.savez(sample, **example_feeds(source.inputs, default_sizes(source.inputs)[0], 7, entry.bounds))
     result = torch2tf(module, tmp_path / "tf", inputs=inputs, sample=sample)
@@ -48,7 +48,7 @@ def test_translates_and_agrees(name: str, tmp_path: Path) -> None:
     assert result.verdict.passed
     batches = {run.sizes.get("batch") for run in result.verdict.runs if run.inputs == "random"}
     assert batches == {1, 2, 5}
-    assert any(run.inputs == "sample" for run in result.verdict.runs)
+    assert any(run.inputs == "data sample.npz" for run in result.verdict.runs)
     assert [spec.name for spec in result.inputs] == [spec.name for spec in source.inputs]
     assert [spec.name for spec in result.outputs] == [spec.name for spec in source.outputs]
     assert result.trainable > 0 or not any(True for _ in module.parameters())

@@ -26,10 +26,12 @@ def one_node(
     known: Collection[int] = (),
     outputs: int = 1,
     domain: str = "",
+    dims: Mapping[int, Sequence[str | int]] | None = None,
 ) -> onnx.ModelProto:
     """Return a model of one node `op`, whose inputs have the dtypes of `inputs`.
 
-    With `dynamic` every dimension of every input is symbolic, else it is that of the array. The inputs at the
+    With `dynamic` every dimension of every input is symbolic, but for the inputs at the positions in `dims`, which have
+    those; else it is that of the array. The inputs at the
     positions `known` are initializers; None is an absent input. The outputs are y0, y1, ...
     """
     names = ["" if array is None else f"x{i}" for i, array in enumerate(inputs)]
@@ -42,8 +44,8 @@ def one_node(
             initializers.append(onnx.numpy_helper.from_array(array, names[i]))
             continue
         dtype = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
-        dims = [f"x{i}_{axis}" for axis in range(array.ndim)] if dynamic else array.shape
-        infos.append(onnx.helper.make_tensor_value_info(names[i], dtype, dims))
+        open_dims = (dims or {}).get(i, [f"x{i}_{axis}" for axis in range(array.ndim)])
+        infos.append(onnx.helper.make_tensor_value_info(names[i], dtype, open_dims if dynamic else array.shape))
     results = [onnx.helper.make_empty_tensor_value_info(name) for name in node.output]
     graph = onnx.helper.make_graph([node], "one_node", infos, results, initializers)
     imports = [onnx.helper.make_opsetid("", opset if domain == "" else OPSET)]

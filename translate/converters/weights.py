@@ -6,7 +6,6 @@ import onnx_ir as ir
 
 from translate.converters.metadata import KIND
 
-
 # Inputs that say how an operator works: numbers that nobody trains.
 _SETTINGS = {("Resize", 1), ("Resize", 2), ("Upsample", 1), ("NonMaxSuppression", 3), ("NonMaxSuppression", 4)}
 

@@ -56,6 +56,11 @@ def parse_input(text: str) -> Spec:
     return Spec(name, dtype, shape)
 
 
+def format_input(spec: Spec) -> str:
+    """Return the `--input` option that `parse_input` reads as `spec`."""
+    return f"{spec.name}:{','.join(str(dim) for dim in spec.shape or ())}:{spec.dtype}"
+
+
 def _split(text: str) -> tuple[str, str, str]:
     """Take an `--input` apart into name, dimensions and dtype."""
     parts = text.split(":")

@@ -24,6 +24,10 @@ _MAX_PROTO_BYTES = 1_900_000_000
 # Every onnxruntime since 1.19 reads this version of the file format.
 _OLD_IR_VERSION = 10
 
+# onnxruntime fuses a Pad by zeros into the MaxPool after it, which pads by minus infinity: another result where all
+# values are negative. Seen in 1.23.0 and 1.31.1.
+_SAFE: Mapping[str, Any] = {"disabled_optimizers": ["Pad_Fusion"]}
+
 
 class OnnxModel(Model):
     """An ONNX graph: `model` is its onnx_ir form, `path` the file that it came from, if any."""
@@ -176,17 +180,17 @@ class OnnxModel(Model):
         import onnxruntime
 
         if self.path is not None and self.model.ir_version <= _OLD_IR_VERSION:
-            return onnxruntime.InferenceSession(str(self.path), options, providers=providers)
+            return onnxruntime.InferenceSession(str(self.path), options, providers=providers, **_SAFE)
         # onnxruntime refuses a newer file format than it was built with, though what came after is only metadata.
         self.model.ir_version = min(self.model.ir_version, _OLD_IR_VERSION)
         weights = sum(v.const_value.nbytes for v in self.model.graph.initializers.values() if v.const_value is not None)
         if weights < _MAX_PROTO_BYTES:
             proto = ir.serde.serialize_model(self.model).SerializeToString()
-            return onnxruntime.InferenceSession(proto, options, providers=providers)
+            return onnxruntime.InferenceSession(proto, options, providers=providers, **_SAFE)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "model.onnx")
             ir.save(self.model, path, external_data="model.onnx.data")
-            return onnxruntime.InferenceSession(str(path), options, providers=providers)
+            return onnxruntime.InferenceSession(str(path), options, providers=providers, **_SAFE)
 
 
 def open_onnx(path: Path, notes: list[str] | None = None, placement: Placement | None = None) -> OnnxModel:

@@ -182,12 +182,19 @@ def _open_module(module: nn.Module, options: _Options) -> Model:
 
     if options.weights is not None:
         torch_files.load_weights(module, options.weights, options.notes)
-    known = _sample_specs(options, torch_model.forward_arguments(module))
+    known = _sample_specs(options, torch_model.forward_arguments(module)) or _declared_specs(module)
     model = torch_model.from_module(module, options.inputs, known=known, notes=options.notes)
     if options.placement is not None:
         model.device = torch_device.prepare(options.placement)
         module.to(model.device)
     return model
+
+
+def _declared_specs(module: nn.Module) -> list[Spec]:
+    """Return the inputs that a translated module says itself, as `--input` options in `input_specs`."""
+    declared = getattr(module, "input_specs", ())
+    is_ours = isinstance(declared, list | tuple) and all(isinstance(text, str) for text in declared)
+    return [parse_input(text) for text in declared] if is_ours else []
 
 
 def _open_program(program: Any, options: _Options) -> Model:

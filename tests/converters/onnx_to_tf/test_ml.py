@@ -9,11 +9,11 @@ import onnxruntime
 import pytest
 
 from tests.backend.node_suite import compare
+from tests.converters.ensembles import FEATURES, classes, trees
 from tests.converters.onnx_to_tf.cases import one_node, run
 from translate.errors import CannotTranslateError
 
 DOMAIN = "ai.onnx.ml"
-FEATURES = 4
 OLD_ONNXRUNTIME = tuple(map(int, onnxruntime.__version__.split(".")[:2])) < (1, 31)
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.standard_normal((17, FEATURES), np.float32)
@@ -34,30 +34,6 @@ def against_onnxruntime(op: str, x: np.ndarray, attributes: dict[str, Any], outp
         compare(one, other, 1e-5, 1e-6)
 
 
-def trees(count: int, depth: int, seed: int) -> tuple[dict[str, list[Any]], list[tuple[int, int]]]:
-    """Random trees as attributes of a node, and where their leaves are."""
-    generator = np.random.default_rng(seed)
-    rows, leaves = [], []
-    for tree in range(count):
-        nodes, waiting, used = {}, [(0, 0)], 1
-        while waiting:
-            node, level = waiting.pop()
-            if level == 0 or (level < depth and generator.random() < 0.85):
-                mode = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT"][generator.integers(4)]
-                split = float(np.float32(generator.normal()))
-                nodes[node] = (int(generator.integers(FEATURES)), split, used, used + 1, mode)
-                waiting += [(used, level + 1), (used + 1, level + 1)]
-                used += 2
-            else:
-                nodes[node] = (0, 0.0, 0, 0, "LEAF")
-                leaves.append((tree, node))
-        rows += [(tree, node, *nodes[node]) for node in sorted(nodes)]
-    names = ["treeids", "nodeids", "featureids", "values", "truenodeids", "falsenodeids", "modes"]
-    attributes = {f"nodes_{name}": list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
-    attributes["nodes_missing_value_tracks_true"] = generator.integers(0, 2, len(rows)).tolist()
-    return attributes, leaves
-
-
 @pytest.mark.parametrize("base", [None, [0.5, -0.25]])
 @pytest.mark.parametrize("function", ["SUM", "AVERAGE", "MIN", "MAX"])
 def test_tree_ensemble_regressor(function, base):
@@ -68,16 +44,6 @@ def test_tree_ensemble_regressor(function, base):
     attributes |= {"n_targets": 2, "aggregate_function": function} | ({"base_values": base} if base else {})
     against_onnxruntime("TreeEnsembleRegressor", WITH_NAN, attributes)
     against_onnxruntime("TreeEnsembleRegressor", X.astype(np.float64), attributes)
-
-
-def classes(leaves: list[tuple[int, int]], ids: list[int], weights: list[float]) -> dict[str, Any]:
-    repeated = [leaf for leaf in leaves for _ in ids]
-    return {
-        "class_treeids": [tree for tree, _ in repeated],
-        "class_nodeids": [node for _, node in repeated],
-        "class_ids": ids * len(leaves),
-        "class_weights": weights,
-    }
 
 
 @pytest.mark.parametrize("labels", [{"classlabels_int64s": [5, 6, 9]}, {"classlabels_strings": ["a", "b", "c"]}])

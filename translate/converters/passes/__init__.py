@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from translate.converters.lowering.table import as_problem, opset_of
-from translate.converters.passes.conv_bias import join_biases
 from translate.converters.passes.embedding import keep_padding
 from translate.converters.passes.fold import fold
 from translate.converters.passes.layers import drop_reshapes, find_layers
@@ -54,7 +53,6 @@ def prepare_for_torch(model: ir.Model) -> PassReport:
     drop_reshapes(model)
     find_layers(model)
     transposes = fewest_transposes(model)
-    join_biases(model)
     return PassReport(transposes, tuple(notes))
 
 

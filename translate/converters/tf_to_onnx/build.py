@@ -150,8 +150,27 @@ def dims(value: ir.Value) -> list[int | None]:
 
 
 def cast(value: ir.Value, dtype: int | ir.DataType) -> ir.Value:
-    """Return `value` in `dtype`; itself where it is that already."""
+    """Return `value` in `dtype`; itself where it is that already, a constant where it is a small one."""
+    known = value.const_value
+    if known is not None and known.size <= _SMALL and known.dtype.is_integer() and ir.DataType(dtype).is_integer():
+        return op.value(known.numpy().astype(ir.DataType(dtype).numpy()))
     return value if value.dtype == ir.DataType(dtype) else op.Cast(value, to=int(dtype))
+
+
+def entries(vector: ir.Value) -> list[int | None] | None:
+    """Return the numbers of a vector, None for those that are computed; None where not even its length is known."""
+    if vector.const_value is not None:
+        return [int(number) for number in vector.const_value.numpy().reshape(-1)]
+    node = vector.producer()
+    sources = [] if node is None else [value for value in node.inputs if value is not None]
+    if node is not None and node.op_type in ("Cast", "Unsqueeze"):
+        found = entries(sources[0]) if sources[0].shape is not None and len(sources[0].shape) <= 1 else None
+        return [None] if found is None and rank(vector) == 1 and dims(vector) == [1] else found
+    if node is not None and node.op_type == "Concat":
+        parts = [entries(value) for value in sources]
+        return None if None in parts else [number for part in parts for number in part or ()]
+    size = dims(vector)[0] if vector.shape is not None and len(vector.shape) == 1 else None
+    return None if size is None else [None] * size
 
 
 def infer(node: ir.Node) -> None:

@@ -97,7 +97,10 @@ def while_(
         goes_on = was_true if trips is not None else loop.holds(context, fixed | after)
         results = [_dense(after[i]) for i in states] + [after[i].element for i in scanned]
     graph = _closed(frame, [iteration, was_true, *carried.values()], [goes_on, *results], "body")
-    first = None if trips is not None else loop.holds(context, dict(enumerate(xs)))
+    first = loop.holds(context, dict(enumerate(xs))) if trips is None else None
+    if first is None and not states:
+        # ONNX wants two inputs at least.
+        first = op.value(np.asarray(True))
     outputs = op.node("Loop", trips, first, *before.values(), outputs=len(states) + len(scanned), body=graph)
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
+import numpy as np
 import onnx_ir as ir
 
-from translate.converters.tf_to_onnx.build import Host, cast, dims, op, rank
+from translate.converters.tf_to_onnx.build import Host, cast, dims, entries, op, rank
 from translate.converters.tf_to_onnx.table import lower
 from translate.errors import UnsupportedError
 
@@ -35,18 +37,58 @@ def spatial(sizes: Sequence[int], data_format: str) -> list[int]:
     batch, channels = sizes[0], sizes[1] if first else sizes[-1]
     if (batch, channels) != (1, 1):
         raise UnsupportedError(f"{list(sizes)} is not 1 for batch and channels")
-    return list(sizes[2:] if first else sizes[1:-1])
+    return spatial_of(sizes, data_format)
 
 
-def onnx_padding(padding: Padding, explicit: Sequence[int], data_format: str) -> dict[str, object]:
-    """Return ONNX's attributes for TensorFlow's padding; SAME is worked out from the sizes when the model runs."""
-    if padding == "SAME":
-        return {"auto_pad": "SAME_UPPER"}
+def spatial_of(sizes: Sequence[Any], data_format: str) -> list[Any]:
+    """Return the spatial part of a list with one entry for each axis."""
+    return list(sizes[2:] if data_format.startswith("NC") else sizes[1:-1])
+
+
+@dataclass(frozen=True)
+class Window:
+    """How a kernel is laid over the spatial axes: each a list with one entry for each of them."""
+
+    kernel: Sequence[int | None]
+    strides: Sequence[int]
+    dilations: Sequence[int]
+
+    def extents(self) -> list[int]:
+        """Return the sizes from a kernel's first to its last element. Raises `UnsupportedError` where one is open."""
+        if None in self.kernel:
+            raise UnsupportedError("the sizes of the kernel must be known when translating")
+        return [((size or 0) - 1) * gap + 1 for size, gap in zip(self.kernel, self.dilations, strict=True)]
+
+
+def onnx_padding(
+    padding: Padding, explicit: Sequence[int], data_format: str, window: Window, x: ir.Value
+) -> dict[str, object]:
+    """Return ONNX's attributes for TensorFlow's padding of `x` [N, C, *spatial].
+
+    SAME is worked out here where strides are 1 or sizes known, and otherwise when the model runs.
+    """
     if padding == "VALID":
         return {}
+    if padding == "SAME":
+        totals: list[int] = []
+        for size, extent, step in zip(dims(x)[2:], window.extents(), window.strides, strict=True):
+            if step == 1:
+                totals.append(extent - 1)
+            elif size is not None:
+                totals.append(max((-(-size // step) - 1) * step + extent - size, 0))
+            elif max(window.dilations) > 1:
+                raise UnsupportedError("padding=SAME with strides and dilations, of an open size")
+            else:
+                return {"auto_pad": "SAME_UPPER"}
+        return {"pads": [total // 2 for total in totals] + [total - total // 2 for total in totals]}
+    return {"pads": _explicit(explicit, data_format)}
+
+
+def _explicit(explicit: Sequence[int], data_format: str) -> list[int]:
+    """Return all low paddings of the spatial axes, then all high ones."""
     pairs = [tuple(explicit[i : i + 2]) for i in range(0, len(explicit), 2)]
     inner = pairs[2:] if data_format.startswith("NC") else pairs[1:-1]
-    return {"pads": [low for low, _ in inner] + [high for _, high in inner]}
+    return [low for low, _ in inner] + [high for _, high in inner]
 
 
 @lower("Conv2D", "Conv3D")
@@ -64,15 +106,23 @@ def conv(
     """Convolve with `filters` [*kernel, C/groups, M]; the number of groups follows from the channels."""
     axes = rank(x)
     weights = op.Transpose(filters, perm=[axes - 1, axes - 2, *range(axes - 2)])
+    window = _window(filters, strides, dilations, data_format)
+    inner = channels_first(x, data_format)
     y = op.Conv(
-        channels_first(x, data_format),
+        inner,
         weights,
-        strides=spatial(strides, data_format),
-        dilations=spatial(dilations, data_format) if dilations else None,
+        strides=window.strides,
+        dilations=window.dilations,
         group=_groups(x, filters, data_format),
-        **onnx_padding(padding, explicit_paddings, data_format),
+        **onnx_padding(padding, explicit_paddings, data_format, window, inner),
     )
     return back(y, data_format)
+
+
+def _window(filters: ir.Value, strides: Sequence[int], dilations: Sequence[int], data_format: str) -> Window:
+    count = rank(filters) - 2
+    gaps = spatial(dilations, data_format) if dilations else [1] * count
+    return Window(dims(filters)[:count], spatial(strides, data_format), gaps)
 
 
 def _groups(x: ir.Value, filters: ir.Value, data_format: str) -> int:
@@ -101,13 +151,15 @@ def depthwise_conv(
     # [C, multiplier, H, W] → [C * multiplier, 1, H, W]
     moved = op.Transpose(filters, perm=[2, 3, 0, 1])
     weights = op.Reshape(moved, [channels * multiplier, 1, height or 0, width or 0])
+    window = _window(filters, strides, dilations, data_format)
+    inner = channels_first(x, data_format)
     y = op.Conv(
-        channels_first(x, data_format),
+        inner,
         weights,
-        strides=spatial(strides, data_format),
-        dilations=spatial(dilations, data_format) if dilations else None,
+        strides=window.strides,
+        dilations=window.dilations,
         group=channels,
-        **onnx_padding(padding, explicit_paddings, data_format),
+        **onnx_padding(padding, explicit_paddings, data_format, window, inner),
     )
     return back(y, data_format)
 
@@ -132,26 +184,58 @@ def conv_transpose(
     high side. Limits: the sizes of the kernel must be known.
     """
     axes = rank(x)
-    kernel = dims(filters)[: axes - 2]
-    steps = spatial(strides, data_format)
-    spread = spatial(dilations, data_format) if dilations else [1] * len(steps)
-    if any(size is None for size in kernel):
-        raise UnsupportedError("the sizes of the kernel must be known when translating")
-    extents = [(size - 1) * gap + 1 for size, gap in zip((k or 0 for k in kernel), spread, strict=True)]
+    window = _window(filters, strides, dilations, data_format)
+    steps = window.strides
     weights = op.Transpose(filters, perm=[axes - 1, axes - 2, *range(axes - 2)])
     inner = channels_first(x, data_format)
+    known = _known_spatial(sizes, data_format, axes)
+    if known is not None and None not in dims(inner)[2:]:
+        fixed = _fixed_padding(known, padding, explicit_paddings, data_format, dims(inner)[2:], window)
+        y = op.ConvTranspose(inner, weights, strides=steps, dilations=window.dilations, **fixed)
+        return back(y, data_format)
     wanted = _spatial_sizes(sizes, data_format, axes)
     full = op.ConvTranspose(
         inner,
         weights,
         strides=steps,
-        dilations=spread,
+        dilations=window.dilations,
         # A stride longer than the kernel leaves columns that no full result reaches.
         output_padding=[step - 1 for step in steps],
     )
-    low = _low_padding(padding, explicit_paddings, data_format, wanted, inner, extents, steps)
+    low = _low_padding(padding, explicit_paddings, data_format, wanted, inner, window)
     y = op.Slice(full, low, op.Add(low, wanted), list(range(2, axes)))
     return back(y, data_format)
+
+
+def _fixed_padding(
+    wanted: Sequence[int],
+    padding: Padding,
+    explicit: Sequence[int],
+    data_format: str,
+    inner: Sequence[int | None],
+    window: Window,
+) -> dict[str, list[int]]:
+    """Return what of the full result is cut off at both sides, or filled up at the high one."""
+    lows, highs, more = [], [], []
+    for i, (size, small, extent, step) in enumerate(zip(wanted, inner, window.extents(), window.strides, strict=True)):
+        reach = ((small or 0) - 1) * step + extent
+        low = {"VALID": 0, "SAME": max(reach - size, 0) // 2}.get(padding)
+        low = _explicit(explicit, data_format)[i] if low is None else low
+        high = reach - low - size
+        lows.append(low)
+        highs.append(max(high, 0))
+        more.append(max(-high, 0))
+    return {"pads": lows + highs, "output_padding": more}
+
+
+def _known_spatial(sizes: ir.Value | Host, data_format: str, axes: int) -> list[int] | None:
+    """Return the spatial part of `sizes` (all axes, or only these) where it is known."""
+    numbers: list[int | None] | None = sizes.tolist() if isinstance(sizes, np.ndarray) else entries(sizes)
+    if numbers is None:
+        return None
+    wanted = numbers if len(numbers) == axes - 2 else spatial_of(numbers, data_format)
+    known = [size for size in wanted if size is not None]
+    return known if len(known) == len(wanted) else None
 
 
 def _spatial_sizes(sizes: ir.Value | Host, data_format: str, axes: int) -> ir.Value:
@@ -169,16 +253,14 @@ def _low_padding(
     data_format: str,
     wanted: ir.Value,
     inner: ir.Value,
-    extents: Sequence[int],
-    steps: Sequence[int],
+    window: Window,
 ) -> ir.Value:
     """Return how much of the full result lies before the first element that is wanted, for each spatial axis."""
+    steps, extents = window.strides, window.extents()
     if padding == "VALID":
         return op.value([0] * len(steps))
     if padding == "EXPLICIT":
-        pads = onnx_padding(padding, explicit, data_format)["pads"]
-        assert isinstance(pads, list)
-        return op.value(pads[: len(steps)])
+        return op.value(_explicit(explicit, data_format)[: len(steps)])
     # SAME: the total is what the forward convolution needs, max((o - 1) * stride + extent - i, 0); half of it is low.
     small = op.Shape(inner, start=2)
     reach = op.Add(op.Mul(op.Sub(small, [1] * len(steps)), list(steps)), list(extents))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import onnx_ir as ir
@@ -23,14 +23,14 @@ def export(
     inputs: Sequence[Spec],
     outputs: Sequence[str],
     *,
-    names: Mapping[str, str] | None = None,
+    names: Mapping[Any, str] | None = None,
     structure: str = "dict",
 ) -> ir.Model:
     """Export a concrete function to ONNX, in memory, at opset 20.
 
     `inputs` are its inputs in the order of `function.inputs`, with the names and symbolic dimensions that the result
     gets, `outputs` the names of `function.outputs`. Weights are initializers with "parameter" or "buffer" in their
-    `translate.kind` metadata, named after their variables: `dense.kernel`, or what `names` {variable: name} says.
+    `translate.kind` metadata, named after their variables: `dense.kernel`, or what `names` {variable.ref(): name} says.
     `structure` is what the function returns: "single", "tuple" or "dict". Raises `CannotTranslateError` naming every
     operation that has no lowering.
     """
@@ -47,6 +47,8 @@ def export(
         bindings |= {v: _array(v) for v in graph.initializers.values() if v not in weights}
         results = Interpreter(TABLE, {DOMAIN: 1}, OnnxTarget()).run(graph, bindings)
         named = [op.Identity(result) for result in results]
+    stored = (str(value.name) for value in weights.values())
+    _free_names(frame.nodes, {*outputs, *(spec.name for spec in inputs), *stored})
     for value, name in zip(named, outputs, strict=True):
         value.name = name
     written = ir.Graph(
@@ -61,6 +63,17 @@ def export(
     model = ir.Model(written, ir_version=10, metadata_props={STRUCTURE: structure})
     common.RemoveUnusedNodesPass()(model)
     return model
+
+
+def _free_names(nodes: Iterable[ir.Node], taken: set[str]) -> None:
+    """Give values that are called like an input, an output or a weight another name, in subgraphs too."""
+    for node in nodes:
+        for value in node.outputs:
+            if value.name in taken:
+                value.name = f"{value.name}/value"
+        for attribute in node.attributes.values():
+            if attribute.type is ir.AttributeType.GRAPH:
+                _free_names(attribute.as_graph(), taken)
 
 
 def _is_weight(value: ir.Value, graph: ir.Graph) -> bool:
@@ -94,7 +107,7 @@ def _named(value: ir.Value) -> ir.Value:
     )
 
 
-def _captured(function: Any, internal: Sequence[Any], names: Mapping[str, str]) -> dict[str, ir.Value]:
+def _captured(function: Any, internal: Sequence[Any], names: Mapping[Any, str]) -> dict[str, ir.Value]:
     """Return the values of the tensors that the function reads from outside: variables and constants."""
     variables = {id(variable.handle): variable for variable in function.graph.variables}
     values: dict[str, ir.Value] = {}
@@ -103,7 +116,7 @@ def _captured(function: Any, internal: Sequence[Any], names: Mapping[str, str]) 
         variable = variables.get(id(outside))
         if variable is not None:
             name = variable.name.removesuffix(":0").replace("/", ".")
-            values[tensor.name] = variable_value(variable, _unique(names.get(variable.name, name), taken))
+            values[tensor.name] = variable_value(variable, _unique(names.get(variable.ref(), name), taken))
         else:
             values[tensor.name] = constant(outside.numpy(), _unique(tensor.op.name, taken))
     return values

@@ -2,7 +2,40 @@
 
 from __future__ import annotations
 
-from translate.converters.tf_to_onnx import control, conv, lists, math, nn, pool, reduce, tensor
+from translate.converters.tf_to_onnx import (
+    blocks,
+    control,
+    conv,
+    image,
+    index,
+    lists,
+    math,
+    matrix,
+    nn,
+    pool,
+    quant,
+    random,
+    reduce,
+    shape,
+    tensor,
+)
 from translate.converters.tf_to_onnx.table import TABLE
 
-__all__ = ["TABLE", "control", "conv", "lists", "math", "nn", "pool", "reduce", "tensor"]
+__all__ = [
+    "TABLE",
+    "blocks",
+    "control",
+    "conv",
+    "image",
+    "index",
+    "lists",
+    "math",
+    "matrix",
+    "nn",
+    "pool",
+    "quant",
+    "random",
+    "reduce",
+    "shape",
+    "tensor",
+]

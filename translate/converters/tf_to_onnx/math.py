@@ -79,6 +79,12 @@ def unchecked(x: ir.Value, *, message: str = "", shape: Any = ()) -> ir.Value:
     return op.Identity(x)
 
 
+@lower("PlaceholderWithDefault")
+def default(x: ir.Value, *, shape: Any = ()) -> ir.Value:
+    """The default: what is to be fed must be named as an input."""
+    return op.Identity(x)
+
+
 @lower("IdentityN")
 def identity_n(*xs: ir.Value) -> Any:
     """All values themselves."""
@@ -143,15 +149,16 @@ def log1p(x: ir.Value) -> ir.Value:
     u = op.Add(x, like(x, 1))
     exact = op.Div(op.Mul(op.Log(u), x), op.Sub(u, like(x, 1)))
     # Where u is 1 the quotient is 0/0, where x is infinite inf/inf.
-    lost = op.Or(op.Equal(u, like(x, 1)), op.IsInf(x))
+    lost = op.Or(op.Equal(u, like(x, 1)), op.Equal(x, like(x, math.inf)))
     return op.Where(lost, x, exact)
 
 
 @lower("Expm1")
 def expm1(x: ir.Value) -> ir.Value:
-    """`exp(x) - 1`, exact where `x` is small: twice `sinh(x/2) * exp(x/2)`."""
+    """`exp(x) - 1`, exact where `x` is small: there twice `sinh(x/2) * exp(x/2)`."""
     half = op.Mul(x, like(x, 0.5))
-    return op.Mul(op.Mul(op.Sinh(half), op.Exp(half)), like(x, 2))
+    exact = op.Mul(op.Mul(op.Sinh(half), op.Exp(half)), like(x, 2))
+    return op.Where(op.Less(op.Abs(x), like(x, 1)), exact, op.Sub(op.Exp(x), like(x, 1)))
 
 
 @lower("Pow")

@@ -7,8 +7,8 @@ from typing import Literal
 
 import onnx_ir as ir
 
-from translate.converters.tf_to_onnx.build import Host, op
-from translate.converters.tf_to_onnx.conv import Padding, back, channels_first, onnx_padding, spatial
+from translate.converters.tf_to_onnx.build import Host, op, rank
+from translate.converters.tf_to_onnx.conv import Padding, Window, back, channels_first, onnx_padding, spatial
 from translate.converters.tf_to_onnx.table import lower
 
 Format = Literal["NHWC", "NCHW", "NDHWC", "NCDHW"]
@@ -25,11 +25,13 @@ def max_pool(
     data_format: Format = "NHWC",
 ) -> ir.Value:
     """The largest of each window."""
+    inner = channels_first(x, data_format)
+    window = Window(spatial(ksize, data_format), spatial(strides, data_format), [1] * (rank(x) - 2))
     y = op.MaxPool(
-        channels_first(x, data_format),
-        kernel_shape=spatial(ksize, data_format),
-        strides=spatial(strides, data_format),
-        **onnx_padding(padding, explicit_paddings, data_format),
+        inner,
+        kernel_shape=window.kernel,
+        strides=window.strides,
+        **onnx_padding(padding, explicit_paddings, data_format, window, inner),
     )
     return back(y, data_format)
 
@@ -52,11 +54,13 @@ def average_pool(
     data_format: Format = "NHWC",
 ) -> ir.Value:
     """The mean of each window, of what lies inside the input."""
+    inner = channels_first(x, data_format)
+    window = Window(spatial(ksize, data_format), spatial(strides, data_format), [1] * (rank(x) - 2))
     y = op.AveragePool(
-        channels_first(x, data_format),
-        kernel_shape=spatial(ksize, data_format),
-        strides=spatial(strides, data_format),
+        inner,
+        kernel_shape=window.kernel,
+        strides=window.strides,
         count_include_pad=0,
-        **onnx_padding(padding, (), data_format),
+        **onnx_padding(padding, (), data_format, window, inner),
     )
     return back(y, data_format)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -68,6 +70,8 @@ def any_(x: ir.Value, axes: ir.Value | Host, *, keep_dims: int = 0) -> ir.Value:
 @lower("EuclideanNorm")
 def euclidean_norm(x: ir.Value, axes: ir.Value | Host, *, keep_dims: int = 0) -> ir.Value:
     """The root of the sum of squares along axes."""
+    if isinstance(axes, np.ndarray) and axes.size == 0:
+        return op.Abs(x)
     return _reduce("ReduceL2", x, axes, keep_dims)
 
 
@@ -153,3 +157,81 @@ def bincount(x: ir.Value, size: ir.Value, weights: ir.Value, *, binary_output: i
         raise UnsupportedError("counts with weights, of rows, or of mere presence")
     ones = op.Expand(like(weights, 1), op.Shape(x))
     return _segments("add", ones, x, size, 0)
+
+
+@lower("Cumprod")
+def cumprod(x: ir.Value, axis: Host, *, exclusive: int = 0, reverse: int = 0) -> ir.Value:
+    """Running products along an axis."""
+    return _running(op.Mul, x, 1.0, int(axis), exclusive, reverse)
+
+
+@lower("CumulativeLogsumexp")
+def cumulative_logsumexp(x: ir.Value, axis: Host, *, exclusive: int = 0, reverse: int = 0) -> ir.Value:
+    """The logarithms of running sums of exponentials along an axis."""
+
+    def add(total: ir.Value, item: ir.Value) -> ir.Value:
+        both = op.Concat(op.Unsqueeze(total, [0]), op.Unsqueeze(item, [0]), axis=0)
+        result: ir.Value = op.ReduceLogSumExp(both, [0], keepdims=0)
+        return result
+
+    return _running(add, x, -math.inf, int(axis), exclusive, reverse)
+
+
+def _running(
+    combine: Callable[[ir.Value, ir.Value], ir.Value],
+    x: ir.Value,
+    start: float,
+    axis: int,
+    exclusive: int,
+    reverse: int,
+) -> ir.Value:
+    """Combine the elements along `axis` one after the other, from `start` on."""
+    along = axis % rank(x)
+    sizes = dims(x)
+    shape = [op.value([1]) if i == along else op.Shape(x, start=i, end=i + 1) for i in range(rank(x))]
+    rest = [part for i, part in enumerate(shape) if i != along]
+    first = op.Expand(like(x, start), op.Concat(*rest, axis=0) if rest else op.value(np.zeros(0, np.int64)))
+    inner = ir.Shape([size for i, size in enumerate(sizes) if i != along])
+    total, item = (ir.Value(name=op.fresh(name), shape=inner, type=x.type) for name in ("total", "item"))
+    with op.frame() as frame:
+        after = combine(total, item)
+        results = [op.Identity(after), op.Identity(total if exclusive else after)]
+    body = ir.Graph([total, item], results, nodes=frame.nodes, name=op.fresh("running"))
+    _, stacked = op.node("Scan", first, x, outputs=2, body=body, num_scan_inputs=1, scan_input_axes=[along],
+                         scan_output_axes=[along], scan_input_directions=[reverse],
+                         scan_output_directions=[reverse])  # fmt: skip
+    result: ir.Value = stacked
+    result.type, result.shape = x.type, x.shape
+    return result
+
+
+def _is_integer(x: ir.Value) -> bool:
+    return x.dtype is not None and x.dtype.is_integer()
+
+
+@lower("Unique")
+def unique(x: ir.Value, *, out_idx: int = int(ir.DataType.INT32)) -> Any:
+    """The different numbers of a vector in the order in which they come, and for each element which it is."""
+    wide = cast(x, ir.DataType.INT64) if _is_integer(x) else x
+    values, _, inverse, _ = op.node("Unique", wide, outputs=4, sorted=0)
+    assert x.dtype is not None
+    return cast(values, x.dtype), cast(inverse, out_idx)
+
+
+@lower("UniqueV2")
+def unique_v2(x: ir.Value, axis: Host, *, out_idx: int = int(ir.DataType.INT32)) -> Any:
+    """As Unique, of the slices along `axis`."""
+    along = int(axis.reshape(-1)[0]) if axis.size else None
+    wide = cast(x, ir.DataType.INT64) if _is_integer(x) else x
+    values, _, inverse, _ = op.node("Unique", wide, outputs=4, sorted=0, axis=along)
+    assert x.dtype is not None
+    return cast(values, x.dtype), cast(inverse, out_idx)
+
+
+@lower("UniqueWithCounts")
+def unique_with_counts(x: ir.Value, *, out_idx: int = int(ir.DataType.INT32)) -> Any:
+    """As Unique, and how often each number comes."""
+    wide = cast(x, ir.DataType.INT64) if _is_integer(x) else x
+    values, _, inverse, counts = op.node("Unique", wide, outputs=4, sorted=0)
+    assert x.dtype is not None
+    return cast(values, x.dtype), cast(inverse, out_idx), cast(counts, out_idx)

@@ -19,8 +19,22 @@ from translate.converters.metadata import KIND
 
 DOMAIN = "tensorflow"
 
-# They order effects and check values; nothing is computed by them.
-_WITHOUT_VALUE = frozenset({"NoOp", "Assert", "Print", "PrintV2"})
+# What changes a variable.
+CHANGES = frozenset(
+    {
+        "AssignVariableOp",
+        "AssignAddVariableOp",
+        "AssignSubVariableOp",
+        "ResourceScatterUpdate",
+        "ResourceScatterAdd",
+        "ResourceScatterSub",
+        "ResourceScatterNdUpdate",
+        "ResourceScatterNdAdd",
+        "ResourceStridedSliceAssign",
+    }
+)
+_VARIABLE_READS = frozenset({"ReadVariableOp", "ResourceGather", "ResourceGatherNd"})
+_LOOPS = frozenset({"While", "StatelessWhile"})
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 # A variable stands for its value from the start.
 _READS = frozenset({"ReadVariableOp", "Identity", "ResourceIdentity"})
@@ -66,6 +80,7 @@ class _Reader:
     def __init__(self, graph: Any) -> None:
         self._library = dict(_functions(graph))
         self._outermost = graph
+        self._changing: dict[str, bool] = {}
         self._names: set[str] = set()
 
     def main(
@@ -82,6 +97,8 @@ class _Reader:
         nodes: list[ir.Node] = []
         for operation in _needed(outputs, known):
             nodes += self._operation(operation, values, prefix)
+            if operation.type in _VARIABLE_READS:
+                nodes += [self._change(before, prefix) for before in self._changes_before(operation)]
         return nodes, [values[tensor.name] for tensor in outputs]
 
     def _operation(self, operation: Any, values: dict[str, ir.Value], prefix: str) -> list[ir.Node]:
@@ -110,6 +127,43 @@ class _Reader:
         values |= {tensor.name: value for tensor, value in zip(operation.outputs, node.outputs, strict=True)}
         return [node]
 
+    def _changes_before(self, read: Any) -> list[Any]:
+        """List what changes a variable before it is read: such a graph computes with more than the stored value."""
+        found: dict[str, Any] = {}
+        waiting = list(read.control_inputs)
+        while waiting:
+            operation = waiting.pop()
+            if operation.name not in found:
+                found[operation.name] = operation
+                waiting += [*operation.control_inputs, *(tensor.op for tensor in operation.inputs)]
+        handle = read.inputs[0]
+        return [
+            operation
+            for operation in found.values()
+            if any(tensor is handle for tensor in operation.inputs) and self._changes_variables(operation)
+        ]
+
+    def _changes_variables(self, operation: Any) -> bool:
+        called = [value.name for value in _called(operation)]
+        return operation.type in CHANGES or any(self._has_changes(name) for name in called)
+
+    def _has_changes(self, function: str) -> bool:
+        """Whether a function of the library, or one that it calls, changes a variable."""
+        if function not in self._changing:
+            nodes = self._library[function].node_def
+            called = [
+                item.name
+                for node in nodes
+                for value in node.attr.values()
+                for item in ([value.func] if value.HasField("func") else value.list.func)
+            ]
+            self._changing[function] = any(node.op in CHANGES for node in nodes) or any(map(self._has_changes, called))
+        return self._changing[function]
+
+    def _change(self, operation: Any, prefix: str) -> ir.Node:
+        """Return a node that no table has, so that the change is refused and not lost."""
+        return ir.Node(DOMAIN, "AssignVariableOp", [], num_outputs=0, name=self._unique(f"{prefix}{operation.name}"))
+
     def _attributes(self, operation: Any) -> Iterator[tuple[str, ir.AttributeType, Any]]:
         """List the attributes that the inputs do not say already."""
         definition = operation.op_def
@@ -121,7 +175,11 @@ class _Reader:
                     # Arguments of a branch or a loop's body come after what decides: the condition's or branch's.
                     skip = len(operation.inputs) - len(self._definition(value.name).signature.input_arg)
                     shapes = [tensor.shape for tensor in operation.inputs][skip:]
-                    yield attribute.name, ir.AttributeType.GRAPH, self._subgraph(value.name, shapes)
+                    graph = self._subgraph(value.name, shapes)
+                    if operation.type in _LOOPS and attribute.name == "body" and self._has_changes(value.name):
+                        # The next iteration may read what this one wrote.
+                        graph.append(self._change(operation, ""))
+                    yield attribute.name, ir.AttributeType.GRAPH, graph
                 elif attribute.type == "list(func)":
                     shapes = [tensor.shape for tensor in operation.inputs][1:]
                     graphs = [self._subgraph(function.name, shapes) for function in value]
@@ -166,21 +224,27 @@ def _functions(graph: Any) -> Iterator[tuple[str, Any]]:
         yield definition.signature.name, definition
 
 
+def _called(operation: Any) -> list[Any]:
+    """List the functions that an operation calls."""
+    kinds = {attribute.name: attribute.type for attribute in operation.op_def.attr}
+    single = [operation.get_attr(name) for name, kind in kinds.items() if kind == "func"]
+    return single + [one for name, kind in kinds.items() if kind == "list(func)" for one in operation.get_attr(name)]
+
+
 def _needed(outputs: Sequence[Any], known: Mapping[str, ir.Value]) -> list[Any]:
-    """List the operations behind `outputs`, those that only an order of effects asks for included, in their order."""
+    """List the operations that `outputs` are computed from, in their order.
+
+    What only an order of effects asks for (checks, prints, the state of a generator of random numbers) is not among
+    them.
+    """
     found: dict[str, Any] = {}
     waiting = [tensor.op for tensor in outputs if tensor.name not in known]
     while waiting:
         operation = waiting.pop()
-        if operation.name in found or operation.type in _WITHOUT_VALUE:
-            # What an Assert or a NoOp waits for may have an effect.
-            waiting += [] if operation.name in found else list(operation.control_inputs)
-            continue
-        if operation.outputs and all(tensor.name in known for tensor in operation.outputs):
+        if operation.name in found or (operation.outputs and all(tensor.name in known for tensor in operation.outputs)):
             continue
         found[operation.name] = operation
         waiting += [tensor.op for tensor in operation.inputs if tensor.name not in known]
-        waiting += list(operation.control_inputs)
     return _in_order(found, known)
 
 

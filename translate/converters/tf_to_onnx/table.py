@@ -9,12 +9,10 @@ import onnx_ir as ir
 
 from translate.converters.lowering.table import Table
 from translate.converters.tf_to_onnx.build import op
+from translate.converters.tf_to_onnx.not_done import not_done
 from translate.converters.tf_to_onnx.source import DOMAIN
 
-_EFFECT = "it changes a variable while the model runs"
-_ASSIGNMENTS = ("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "ResourceScatterUpdate")
-
-TABLE = Table("ONNX", {DOMAIN: 1}, {(DOMAIN, name): _EFFECT for name in _ASSIGNMENTS})
+TABLE = Table("ONNX", {DOMAIN: 1}, {(DOMAIN, name): reason for name, reason in not_done()})
 
 
 def lower(*op_types: str, deterministic: bool = True) -> Callable[[Any], Any]:

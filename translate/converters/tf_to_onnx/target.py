@@ -17,6 +17,18 @@ from translate.converters.tf_to_onnx.lists import TensorList
 class OnnxTarget:
     """The walk's view of ONNX; see `lowering.Target`."""
 
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+
+    def _unique(self, name: str) -> str:
+        """Return `name`, with a number where something has it: the condition of a loop is written twice."""
+        unique, count = name, 0
+        while unique in self._names:
+            count += 1
+            unique = f"{name}/{count}"
+        self._names.add(unique)
+        return unique
+
     def tensor(self, value: Any) -> ir.Value | TensorList:
         """A host value becomes a constant; a list stays one."""
         return value if isinstance(value, TensorList) else op.value(value)
@@ -46,7 +58,7 @@ class OnnxTarget:
         if not isinstance(result, ir.Value):
             return result
         if result.producer() is not None and value.name and not result.metadata_props.get("named"):
-            result.name = value.name.removesuffix(":0")
+            result.name = self._unique(value.name.removesuffix(":0"))
             result.metadata_props["named"] = "1"
         if result.dtype is None and value.dtype is not None:
             result.type = ir.TensorType(value.dtype)

@@ -27,7 +27,7 @@ from translate.converters.passes.layout.group_norm import fuse_group_normalizati
 from translate.converters.passes.layout.rules import FUSED
 from translate.converters.passes.layout.weights import fold_constant_transposes
 
-__all__ = ["CHANNELS_LAST", "FUSED", "LayoutReport", "channels_last"]
+__all__ = ["CHANNELS_LAST", "FUSED", "LayoutReport", "channels_last", "fewest_transposes"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,6 @@ def channels_last(model: ir.Model) -> LayoutReport:
     domain `CHANNELS_LAST`, at the version of ONNX's own domain. Running the pass again changes nothing.
     """
     graphs = list(_graphs(model))
-    opset = model.opset_imports.get(DEFAULT, 1)
     converted = 0
     unknown_rank: list[str] = []
     for graph in graphs:
@@ -59,13 +58,23 @@ def channels_last(model: ir.Model) -> LayoutReport:
         converted += count
         unknown_rank += unknown
 
+    return LayoutReport(fewest_transposes(model), converted, unknown_rank)
+
+
+def fewest_transposes(model: ir.Model) -> int:
+    """Move, in place, the transposes of `model` to where as few as possible are left; return how many of activations.
+
+    What a channels-last framework wrote around its channels-first operators ends at the edges of the graph.
+    """
+    graphs = list(_graphs(model))
+    opset = model.opset_imports.get(DEFAULT, 1)
     # What nothing reads would still count as a reader: it must go before, and again and again.
     improvable = list(graphs)
     while common.RemoveUnusedNodesPass()(model).modified or _reduce(graphs, improvable, opset):
         pass
     rename_moved_values(graphs)
     _import_domains(model)
-    return LayoutReport(sum(_count_transposes(graph) for graph in graphs), converted, unknown_rank)
+    return sum(_count_transposes(graph) for graph in graphs)
 
 
 def _reduce(graphs: list[ir.Graph], improvable: list[ir.Graph], opset: int) -> bool:

@@ -1,4 +1,4 @@
-"""The TensorFlow table against the ONNX schema: nothing forgotten, nothing under another name or default."""
+"""Both tables against the ONNX schema: nothing forgotten, nothing under another name or default."""
 
 from __future__ import annotations
 
@@ -8,24 +8,31 @@ from pathlib import Path
 import onnx
 import pytest
 
-from translate.converters.lowering import Lowering
-from translate.converters.onnx_to_tf.document import document
-from translate.converters.onnx_to_tf.lowerings import TABLE
-from translate.converters.onnx_to_tf.table import CEILINGS, CHANNELS_LAST, FUSED
+from translate.converters.document import document
+from translate.converters.lowering import Lowering, Table
+from translate.converters.onnx_to_tf.lowerings import TABLE as TENSORFLOW
+from translate.converters.onnx_to_tf.table import CHANNELS_LAST
+from translate.converters.onnx_to_torch.lowerings import TABLE as PYTORCH
 
 SCHEMAS = {(schema.domain, schema.name): schema for schema in onnx.defs.get_all_schemas()}
-ONNX_ROWS = [row for row in TABLE if row.domain != FUSED]
+TABLES = [TENSORFLOW, PYTORCH]
+each_table = pytest.mark.parametrize("table", TABLES, ids=lambda table: table.target)
 
 
 def onnx_domain(row: Lowering) -> str:
     return "" if row.domain == CHANNELS_LAST else row.domain
 
 
-def newest_schema(row: Lowering) -> onnx.defs.OpSchema | None:
+def onnx_rows(table: Table) -> list[Lowering]:
+    """The rows of ONNX's operators, not those of private domains."""
+    return [row for row in table if onnx_domain(row).partition(".")[0] != "translate"]
+
+
+def newest_schema(table: Table, row: Lowering) -> onnx.defs.OpSchema | None:
     """The newest schema that `row` serves: older than the next row, and known to the installed onnx."""
     domain = onnx_domain(row)
-    later = [r.since for r in TABLE if (r.domain, r.op_type) == (row.domain, row.op_type) and r.since > row.since]
-    limit = min(later) - 1 if later else CEILINGS[row.domain]
+    later = [r.since for r in table if (r.domain, r.op_type) == (row.domain, row.op_type) and r.since > row.since]
+    limit = min(later) - 1 if later else table.ceilings[row.domain]
     newest = SCHEMAS.get((domain, row.op_type))
     if newest is None or newest.since_version < row.since:
         return newest if newest is not None and not later else None
@@ -36,20 +43,29 @@ def decoded(value: object) -> object:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def test_every_operator_is_translated_xor_listed_as_not_done():
-    translated = {(onnx_domain(row), row.op_type) for row in ONNX_ROWS}
-    not_done = set(TABLE.not_done)
+@each_table
+def test_every_operator_is_translated_xor_listed_as_not_done(table):
+    translated = {(onnx_domain(row), row.op_type) for row in onnx_rows(table)}
+    not_done = set(table.not_done)
     assert not translated & not_done
     assert set(SCHEMAS) <= translated | not_done
 
 
-def test_every_reason_is_given():
-    assert all(len(reason) > 10 for reason in TABLE.not_done.values())
+@each_table
+def test_every_reason_is_given(table):
+    assert all(len(reason) > 10 for reason in table.not_done.values())
 
 
-@pytest.mark.parametrize("row", ONNX_ROWS, ids=lambda row: f"{row.domain}.{row.op_type}-{row.since}")
-def test_attributes_are_the_schemas(row):
-    schema = newest_schema(row)
+ROWS = [
+    pytest.param(table, row, id=f"{table.target}-{row.domain}.{row.op_type}-{row.since}")
+    for table in TABLES
+    for row in onnx_rows(table)
+]
+
+
+@pytest.mark.parametrize(("table", "row"), ROWS)
+def test_attributes_are_the_schemas(table, row):
+    schema = newest_schema(table, row)
     if schema is None:
         pytest.skip("the installed onnx does not know this version of the operator")
     known = row.signature.attribute_parameters
@@ -64,10 +80,10 @@ def test_attributes_are_the_schemas(row):
         elif not attribute.required:
             assert known[name].default is not inspect.Parameter.empty, f"attribute {name} may be absent"
     # An attribute of an opset that the installed onnx does not have yet cannot be looked up there.
-    if onnx.defs.onnx_opset_version() >= CEILINGS[""]:
+    if onnx.defs.onnx_opset_version() >= table.ceilings[""]:
         assert set(known) <= set(schema.attributes)
 
 
 def test_the_document_is_current():
-    written = Path(__file__).parents[3] / "docs" / "operators.md"
+    written = Path(__file__).parents[2] / "docs" / "operators.md"
     assert written.read_text() == document(), "run `make docs`"

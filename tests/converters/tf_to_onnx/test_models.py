@@ -1,0 +1,179 @@
+"""Keras models, SavedModels, frozen graphs and live functions: names, order and weights of what they become."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx_ir as ir
+import pytest
+import tensorflow as tf
+
+from tests.converters.tf_to_onnx.cases import run
+from translate.converters.metadata import KIND, STRUCTURE
+from translate.converters.tf_to_onnx.models import from_function, from_graph_def, from_keras, from_saved_model
+from translate.errors import CannotTranslateError, OpenError, UsageError
+from translate.manifest import Manifest, Parameter
+from translate.models.open import open_model
+
+L = keras.layers
+
+
+def weights(model: ir.Model) -> set[str]:
+    return {name for name, value in model.graph.initializers.items() if KIND in value.metadata_props}
+
+
+def names(values: Any) -> list[str]:
+    return [str(value.name) for value in values]
+
+
+@pytest.fixture(scope="module")
+def two_inputs() -> keras.Model:
+    a, b = keras.Input((7,), name="zz"), keras.Input((5,), name="aa")
+    one, two = L.Dense(3, name="d1")(a), L.Dense(4, name="d2")(L.Concatenate()([a, b]))
+    return keras.Model([a, b], {"z_out": one, "a_out": two})
+
+
+def test_keras_names_and_order(two_inputs: keras.Model) -> None:
+    opened = open_model(two_inputs)
+    model = from_keras(opened)
+    assert names(model.graph.inputs) == ["zz", "aa"]
+    assert names(model.graph.outputs) == [spec.name for spec in opened.outputs]
+    assert set(names(model.graph.outputs)) == {"z_out", "a_out"}
+    assert model.metadata_props[STRUCTURE] == "dict"
+    assert weights(model) == {"d1.kernel", "d1.bias", "d2.kernel", "d2.bias"}
+    feeds = {"zz": np.ones((2, 7), np.float32), "aa": np.ones((2, 5), np.float32)}
+    expected = opened.run(feeds)
+    for name, array in zip(names(model.graph.outputs), run(model, feeds), strict=True):
+        np.testing.assert_allclose(array, expected[name], rtol=1e-5)
+
+
+def test_the_name_of_a_sequential_is_no_part_of_its_weights() -> None:
+    inner = keras.Sequential([L.Dense(3, name="d"), L.BatchNormalization(name="bn")], name="inner")
+    model = from_keras(open_model(keras.Sequential([keras.Input((4,)), L.Dense(3, name="d"), inner], name="outer")))
+    assert {"d.kernel", "inner.d.kernel", "inner.bn.gamma", "inner.bn.moving_mean"} <= weights(model)
+    assert model.graph.initializers["inner.bn.moving_mean"].metadata_props[KIND] == "buffer"
+
+
+def test_weights_of_one_name_stay_distinct() -> None:
+    class Block(keras.layers.Layer):
+        def __init__(self) -> None:
+            super().__init__(name="block")
+            self.inner = [L.Dense(2, name="a"), L.Dense(2, name="b")]
+
+        def call(self, x: Any) -> Any:
+            return self.inner[1](self.inner[0](x))
+
+    # Keras calls both variables block/kernel.
+    net = keras.Sequential([keras.Input((2,)), Block()])
+    model = from_keras(open_model(net))
+    assert {name for name in weights(model) if name.endswith("kernel")} == {"block.a.kernel", "block.b.kernel"}
+    by_path = {weight.path.partition("/")[2].replace("/", "."): weight.numpy() for weight in net.weights}
+    for name in weights(model):
+        np.testing.assert_array_equal(model.graph.initializers[name].const_value.numpy(), by_path[name])
+
+
+def test_a_saved_model_of_keras(two_inputs: keras.Model, tmp_path: Path) -> None:
+    two_inputs.export(tmp_path / "model", verbose=False)
+    opened = open_model(tmp_path / "model")
+    model = from_saved_model(opened)
+    assert names(model.graph.inputs) == [spec.name for spec in opened.inputs]
+    assert sorted(names(model.graph.outputs)) == ["a_out", "z_out"]
+    feeds = {"zz": np.ones((2, 7), np.float32), "aa": np.zeros((2, 5), np.float32)}
+    expected = opened.run(feeds)
+    for name, array in zip(names(model.graph.outputs), run(model, feeds), strict=True):
+        np.testing.assert_allclose(array, expected[name], rtol=1e-5)
+
+
+def test_the_manifest_gives_weights_their_first_names(tmp_path: Path) -> None:
+    module = tf.Module()
+    module.kernel = tf.Variable(np.ones((3, 2), np.float32), name="net/kernel")
+    spec = tf.TensorSpec([None, 3], tf.float32, "x")
+    module.serve = tf.function(lambda x: {"y": x @ module.kernel}, input_signature=[spec])
+    tf.saved_model.save(module, str(tmp_path / "model"), {"serving_default": module.serve})
+    Manifest(parameters={"net.0.weight": Parameter("net/kernel", None, True)}).write(tmp_path / "model")
+    assert weights(from_saved_model(open_model(tmp_path / "model"))) == {"net.0.weight"}
+
+
+def test_a_frozen_graph_of_tutorials(tmp_path: Path) -> None:
+    v1 = tf.compat.v1
+    generator = np.random.default_rng(0)
+    with tf.Graph().as_default() as graph:
+        x = v1.placeholder(tf.float32, [None, 4], name="x")
+        w1 = tf.constant(generator.normal(size=(4, 8)).astype(np.float32), name="w1")
+        w2 = tf.constant(generator.normal(size=(8, 3)).astype(np.float32), name="w2")
+        hidden = tf.nn.relu(tf.matmul(x, w1) + tf.constant(np.ones(8, np.float32), name="b1"))
+        y = tf.nn.softmax(tf.matmul(hidden, w2), name="y")
+        fed = generator.normal(size=(5, 4)).astype(np.float32)
+        with v1.Session(graph=graph) as session:
+            expected = session.run(y, {x: fed})
+    path = tmp_path / "frozen.pb"
+    path.write_bytes(graph.as_graph_def().SerializeToString())
+    for model in (from_graph_def(path, ["x"], ["y"]), from_graph_def(path, ["x:0"], ["y:0"]), from_graph_def(path)):
+        assert names(model.graph.inputs) == ["x"] and names(model.graph.outputs) == ["y"]
+        assert {"w1", "w2", "b1"} <= set(model.graph.initializers)
+        np.testing.assert_allclose(run(model, {"x": fed})[0], expected, rtol=1e-5)
+    with pytest.raises(UsageError, match="no operation 'z'"):
+        from_graph_def(path, ["x"], ["z"])
+    path.write_bytes(b"no graph at all")
+    with pytest.raises(OpenError):
+        from_graph_def(path)
+
+
+def test_a_live_function() -> None:
+    variable = tf.Variable(np.ones((3, 2), np.float32), name="w")
+    function = tf.function(lambda x: (x @ variable, x), input_signature=[tf.TensorSpec([None, 3], name="x")])
+    model = from_function(function)
+    assert names(model.graph.outputs) == ["output_0", "output_1"] and weights(model) == {"w"}
+    assert model.metadata_props[STRUCTURE] == "tuple"
+    assert run(model, {"x": np.ones((2, 3), np.float32)})[0].tolist() == [[3, 3], [3, 3]]
+
+
+def test_changes_of_variables() -> None:
+    calls = tf.Variable(0.0, name="calls")
+    spec = [tf.TensorSpec([None, 3], name="x")]
+
+    def counted(x: tf.Tensor) -> tf.Tensor:
+        calls.assign_add(1.0)
+        return x * 2.0
+
+    def counting(x: tf.Tensor) -> tf.Tensor:
+        calls.assign_add(1.0)
+        return x * calls
+
+    model = from_function(tf.function(counted, input_signature=spec))
+    assert run(model, {"x": np.ones((1, 3), np.float32)})[0].tolist() == [[2, 2, 2]]
+    with pytest.raises(CannotTranslateError, match="changes a variable"):
+        from_function(tf.function(counting, input_signature=spec))
+    # The value before the change is the stored one.
+    before = tf.function(lambda x: (x * calls, calls.assign_add(1.0))[0], input_signature=spec)
+    assert run(from_function(before), {"x": np.ones((1, 3), np.float32)})[0].tolist() == [[0, 0, 0]]
+
+
+def test_a_branch_of_tensorflow_1_is_refused(tmp_path: Path) -> None:
+    v1 = tf.compat.v1
+    with tf.Graph().as_default() as graph:
+        v1.disable_control_flow_v2()
+        x = v1.placeholder(tf.float32, [], name="x")
+        v1.cond(x > 0.0, lambda: x * 2.0, lambda: x, name="branch")
+        v1.enable_control_flow_v2()
+    path = tmp_path / "frozen.pb"
+    path.write_bytes(graph.as_graph_def().SerializeToString())
+    with pytest.raises(CannotTranslateError, match="TensorFlow 1's"):
+        from_graph_def(path, ["x"], ["branch/Merge"])
+
+
+def test_a_default_is_taken_where_it_is_not_named(tmp_path: Path) -> None:
+    v1 = tf.compat.v1
+    with tf.Graph().as_default() as graph:
+        x = v1.placeholder(tf.float32, [None, 2], name="x")
+        rate = v1.placeholder_with_default(3.0, [], name="rate")
+        tf.multiply(x, rate, name="y")
+    path = tmp_path / "frozen.pb"
+    path.write_bytes(graph.as_graph_def().SerializeToString())
+    fed = np.ones((1, 2), np.float32)
+    assert run(from_graph_def(path), {"x": fed})[0].tolist() == [[3, 3]]
+    named = from_graph_def(path, ["x", "rate"], ["y"])
+    assert run(named, {"x": fed, "rate": np.asarray(5.0, np.float32)})[0].tolist() == [[5, 5]]

@@ -1,0 +1,25 @@
+"""Pooling, against TensorFlow."""
+
+from __future__ import annotations
+
+import pytest
+import tensorflow as tf
+
+from tests.converters.tf_to_onnx.cases import check, floats, refuses
+
+SIZES = [{"n": 2, "h": 9, "w": 11}, {"n": 1, "h": 8, "w": 6}]
+
+
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("strides", [1, 2, 3])
+def test_pools(padding: str, strides: int) -> None:
+    for pool in (tf.nn.max_pool2d, tf.nn.avg_pool2d):
+        check(lambda x, pool=pool: pool(x, 3, strides, padding), floats("n", "h", "w", 4), sizes=SIZES)
+    check(lambda x: tf.nn.max_pool3d(x, 2, strides, padding), floats(1, 3, "h", "w", 2), sizes=SIZES)
+    check(lambda x: tf.nn.avg_pool1d(x, 2, strides, padding), floats("n", "h", 2), sizes=SIZES)
+
+
+def test_strides_over_the_batch_are_refused() -> None:
+    pool = tf.raw_ops.MaxPool
+    refuses(lambda x: pool(input=x, ksize=[2, 1, 1, 1], strides=[2, 1, 1, 1], padding="VALID"), floats(4, 4, 4, 4),
+            match="not 1 for batch")  # fmt: skip

@@ -1,0 +1,70 @@
+"""Write docs/operators.md from both tables:  python -m translate.converters.document > docs/operators.md"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+
+from translate.converters.lowering import Lowering, Table
+from translate.converters.onnx_to_tf.lowerings import TABLE as TENSORFLOW
+from translate.converters.onnx_to_tf.table import CHANNELS_LAST
+from translate.converters.onnx_to_torch.lowerings import TABLE as PYTORCH
+
+HEAD = """# ONNX operators in TensorFlow and PyTorch
+
+Generated from the two tables of lowerings by `make docs`; do not edit.
+
+*From opset* is where a row of a table begins: models older than opset 18 are raised to it first, so most operators need
+only one. The other columns hold what a target does not cover: the cases that are refused, with a report, before
+anything is written. An empty field means that there is no such case.
+"""
+
+Operator = tuple[str, str]
+
+
+def document() -> str:
+    """Return the Markdown text of docs/operators.md."""
+    tables = {table.target: _rows(table) for table in (TENSORFLOW, PYTORCH)}
+    operators = sorted({*TENSORFLOW.not_done, *PYTORCH.not_done, *(name for rows in tables.values() for name in rows)})
+    counts = " and ".join(f"{len(rows)} to {target}" for target, rows in tables.items())
+    lines = [
+        HEAD,
+        f"Of {len(operators)} operators {counts} are translated.",
+        "",
+        f"| Operator | From opset | {' | '.join(tables)} |",
+        f"|---|---|{'---|' * len(tables)}",
+    ]
+    for operator in operators:
+        since = sorted({row.since for rows in tables.values() for row in rows[operator]})
+        cells = [_cell(table, tables[table.target][operator], operator) for table in (TENSORFLOW, PYTORCH)]
+        lines.append(f"| {_name(*operator)} | {', '.join(map(str, since))} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _rows(table: Table) -> dict[Operator, list[Lowering]]:
+    """Return the rows of each ONNX operator."""
+    rows: dict[Operator, list[Lowering]] = defaultdict(list)
+    for row in table:
+        # A channels-last row is how the ONNX operator of that name is done; operators of our own are not ONNX's.
+        domain = "" if row.domain == CHANNELS_LAST else row.domain
+        if domain.partition(".")[0] != "translate":
+            rows[domain, row.op_type].append(row)
+    return rows
+
+
+def _cell(table: Table, rows: list[Lowering], operator: Operator) -> str:
+    if not rows:
+        return f"not translated: {_one_line(table.not_done[operator])}"
+    return "; ".join(_one_line(row.limits) for row in rows if row.limits)
+
+
+def _name(domain: str, op_type: str) -> str:
+    return op_type if not domain else f"{domain}.{op_type}"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())

@@ -1,0 +1,52 @@
+"""TensorFlow's operators without a lowering to ONNX, as far as there is more to say than that, each with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+_REASONS = {
+    "it changes a variable while the model runs, and an output depends on it": (
+        "AssignVariableOp AssignAddVariableOp AssignSubVariableOp Assign AssignAdd AssignSub ResourceScatterUpdate "
+        "ResourceScatterAdd ScatterUpdate ScatterAdd"
+    ),
+    "ONNX has no such function of numbers": "Digamma Lgamma Polygamma Zeta Betainc Igamma Igammac Ndtri Erfinv",
+    "ONNX has no decomposition of matrices": (
+        "MatrixInverse Cholesky MatrixSolve MatrixTriangularSolve Svd Qr SelfAdjointEigV2 Lu LogMatrixDeterminant"
+    ),
+    "its numbers follow from a seed by TensorFlow's own generator": (
+        "StatelessRandomUniform StatelessRandomUniformV2 StatelessRandomNormal StatelessRandomNormalV2 "
+        "StatelessRandomUniformIntV2 StatelessTruncatedNormal StatelessTruncatedNormalV2 StatelessMultinomial "
+        "StatelessRandomGetKeyCounter StatelessRandomGetAlg StatelessRandomGetKeyCounterAlg TruncatedNormal "
+        "RandomShuffle"
+    ),
+    "it works on text, outside the model would be the place for it": (
+        "StringSplit StringSplitV2 StaticRegexReplace RegexReplace StringLower StringUpper StringToNumber AsString "
+        "StringToHashBucketFast StringToHashBucketStrong StringJoin ReduceJoin Substr DecodeRaw ParseExample "
+        "ParseExampleV2 ParseSingleExample UnicodeDecodeWithOffsets UnicodeTranscode StringFormat"
+    ),
+    "it decodes files, outside the model would be the place for it": (
+        "DecodeJpeg DecodePng DecodeImage DecodeBmp DecodeGif DecodeWav DecodeBase64 EncodeJpeg EncodePng ReadFile"
+    ),
+    "it looks up in a table that is no tensor": (
+        "HashTable HashTableV2 LookupTableFindV2 LookupTableFind LookupTableSizeV2 MutableHashTableV2 "
+        "LookupTableExportV2 LookupTableImportV2 LookupTableInsertV2"
+    ),
+    "it runs Python code": "PyFunc EagerPyFunc PyFuncStateless",
+    "its loop is one of TensorFlow 1's, which has no body of its own": "Enter RefEnter Exit NextIteration LoopCond",
+    "its branch is one of TensorFlow 1's, where both sides are in one graph": "Switch RefSwitch Merge RefMerge",
+    "the graph is not frozen: it reads a variable that is stored elsewhere": "VarHandleOp Variable VariableV2",
+    "ONNX has no such list": (
+        "TensorListPushBack TensorListPopBack TensorListResize TensorListConcat TensorListConcatV2 TensorListSplit "
+        "TensorListElementShape TensorListPushBackBatch TensorListConcatLists"
+    ),
+    "it works on complex numbers": (
+        "Complex ComplexAbs Real Imag Conj Angle FFT FFT2D FFT3D IFFT IFFT2D IFFT3D RFFT RFFT2D IRFFT IRFFT2D"
+    ),
+    "it is an optimisation of one device": "CudnnRNN CudnnRNNV2 CudnnRNNV3",
+}
+
+
+def not_done() -> Iterator[tuple[str, str]]:
+    """List the operators, each with its reason."""
+    for reason, names in _REASONS.items():
+        yield from ((name, reason) for name in names.split())
