@@ -250,9 +250,16 @@ def torch2tf(
 
 @main.command()
 @click.argument("source")
-@click.option("-o", "--output", metavar="FILE", help="The file to write.  [default: <source>.pt2 here]")
-@click.option("--format", "file_format", type=click.Choice(["pt2", "onnx"]), default="pt2", show_default=True)
-@click.option("--force", is_flag=True, help="Replace an existing file, once the new one is proven.")
+@click.option("-o", "--output", metavar="PATH", help="What to write.  [default: <source>.pt2 here]")
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["pt2", "python", "torchscript", "onnx"]),
+    default="pt2",
+    show_default=True,
+    help="python is a folder of model.py, to read and edit, and model.safetensors.",
+)
+@click.option("--force", is_flag=True, help="Replace an earlier result, once the new one is proven.")
 @click.option("--signature", default="serving_default", show_default=True, help="Which function of a SavedModel.")
 @click.option("--verify/--no-verify", default=True, help="Prove that both compute the same (default).")
 @_source_options

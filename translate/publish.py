@@ -13,14 +13,14 @@ from translate.errors import UsageError
 
 
 @contextmanager
-def staging(destination: Path, *, force: bool, ending: str = "") -> Iterator[Path]:
+def staging(destination: Path, *, force: bool, ending: str = "", marker: str = "saved_model.pb") -> Iterator[Path]:
     """Yield the path of a file or folder to build the result for `destination` in; it is removed at the end.
 
     It lies on the destination's file system, so that `publish` can rename. Raises `UsageError`, before anything is
     written, when the destination exists and `force` is off, when it is nothing that may be replaced (see `check`), or
     when it cannot be written.
     """
-    check(destination, force=force, ending=ending)
+    check(destination, force=force, ending=ending, marker=marker)
     parent = _nearest_folder(destination)
     try:
         scratch = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=parent))
@@ -32,11 +32,12 @@ def staging(destination: Path, *, force: bool, ending: str = "") -> Iterator[Pat
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def check(destination: Path, *, force: bool, ending: str = "") -> None:
+def check(destination: Path, *, force: bool, ending: str = "", marker: str = "saved_model.pb") -> None:
     """Raise `UsageError` unless a result may be written to `destination`.
 
-    The result is a file with this `ending`, or a SavedModel's folder where it is empty. With `force` such a file, or an
-    empty folder or a SavedModel, is replaced, and nothing else: `-o ~ --force` must not empty a home.
+    The result is a file with this `ending`, or where that is empty a folder that holds a file called `marker`. With
+    `force` such a file, such a folder or an empty one is replaced, and nothing else: `-o ~ --force` must not empty a
+    home.
     """
     if not os.path.lexists(destination):
         return
@@ -47,8 +48,8 @@ def check(destination: Path, *, force: bool, ending: str = "") -> None:
             raise UsageError(f"{destination} exists and is no {ending} file; --force does not replace it")
         return
     is_folder = destination.is_dir() and not destination.is_symlink()
-    if not is_folder or not ((destination / "saved_model.pb").is_file() or not any(destination.iterdir())):
-        raise UsageError(f"{destination} exists and is no SavedModel folder; --force does not replace it")
+    if not is_folder or not ((destination / marker).is_file() or not any(destination.iterdir())):
+        raise UsageError(f"{destination} exists and is no folder of such a result; --force does not replace it")
     working = Path.cwd()
     if destination.resolve() in (working, *working.parents):
         raise UsageError(f"{destination} holds the working directory; --force does not replace it")

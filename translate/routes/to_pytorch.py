@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,7 +20,12 @@ if TYPE_CHECKING:
     from translate.verify.cases import InputPlan
     from translate.verify.tolerance import Allowed
 
-Format = Literal["pt2", "onnx"]
+Format = Literal["pt2", "python", "torchscript", "onnx"]
+
+# The ending of a result; a package is a folder.
+_ENDINGS: Mapping[Format, str] = {"pt2": ".pt2", "python": "", "torchscript": ".pt", "onnx": ".onnx"}
+# What a package holds, by which it is known.
+_PACKAGE = "model.safetensors"
 
 
 def tf2torch(
@@ -43,9 +48,10 @@ def tf2torch(
 ) -> Result:
     """Translate a TensorFlow, Keras or ONNX model to PyTorch and prove that the result computes the same thing.
 
-    `source`, `inputs`, `sample`, `weights`, `signature` and `unsafe_load` are those of `open_model`. `output` is the
-    file to write (`default_output(source, format)` in the working directory when None), in `format`: "pt2", an
-    ExportedProgram, or "onnx". All else is as in `torch2tf`.
+    `source`, `inputs`, `sample`, `weights`, `signature` and `unsafe_load` are those of `open_model`. `output` is what
+    to write (`default_output(source, format)` in the working directory when None), in `format`: "pt2", an
+    ExportedProgram; "python", a package folder of `model.py` and `model.safetensors`; "torchscript"; or "onnx". All
+    else is as in `torch2tf`.
 
     Raises `UsageError` before any work when the output cannot be written, `OpenError`, `ExportError`,
     `CannotTranslateError`, and `NotEqualError` when the result fails the comparison; then nothing is written.
@@ -54,7 +60,7 @@ def tf2torch(
     destination = Path(default_output(source, format) if output is None else output)
     stage = Stages(progress)
     notes: list[str] = []
-    with staging(destination, force=force, ending=f".{format}") as built:
+    with staging(destination, force=force, ending=_ENDINGS[format], marker=_PACKAGE) as built:
         with stage("open"):
             from translate.models.open import open_model
 
@@ -75,9 +81,9 @@ def tf2torch(
             module = _lower(exported)
             parameters = sum(parameter.numel() for parameter in module.parameters())
             buffers = sum(buffer.numel() for buffer in module.buffers())
-            _save(module, exported, built, format)
+            _save(module, exported, original, built, format, label)
         with stage("reload"):
-            target = open_model(built, notes=notes)
+            target = open_model(f"{built / 'model.py'}:load" if format == "python" else built, notes=notes)
         verdict = None
         if verify:
             with stage("verify"):
@@ -126,8 +132,11 @@ def to_torch(
 
 
 def default_output(source: object, format: Format) -> Path:
-    """Return the file in the working directory that `source` is written to: `a/model.keras` → `model.pt2`."""
-    return Path(f"{Path(source_label(source)).resolve().stem}.{format}")
+    """Return what `source` is written to in the working directory: `a/model.keras` → `model.pt2`, or `model_torch`."""
+    label = source_label(source)
+    # Of a factory, `make.py:build`, its name.
+    name = label.rpartition(":")[2] if ":" in label and not Path(label).exists() else Path(label).resolve().stem
+    return Path(f"{name}_torch" if format == "python" else f"{name}{_ENDINGS[format]}")
 
 
 def _prepare(exported: ir.Model, stage: Stages, notes: list[str]) -> int:
@@ -148,17 +157,26 @@ def _lower(exported: ir.Model) -> fx.GraphModule:
     return onnx_to_torch.module(exported)
 
 
-def _save(module: fx.GraphModule, exported: ir.Model, path: Path, format: Format) -> None:
+def _save(
+    module: fx.GraphModule, exported: ir.Model, original: ir.Model, path: Path, format: Format, label: str
+) -> None:
     if format == "onnx":
-        import onnx_ir
+        from translate.converters.onnx_file import save_onnx
 
-        onnx_ir.save(exported, path)
+        # The passes put operators of our own into the other.
+        save_onnx(original, path)
         return
     import torch
 
-    from translate.converters import onnx_to_torch
+    from translate import __version__
+    from translate.converters.onnx_to_torch import export, python, script
 
-    torch.export.save(onnx_to_torch.exported(module, exported), path)
+    if format == "python":
+        python.save_python(module, exported, path, f"Translated from {Path(label).name} by translate {__version__}.")
+    elif format == "torchscript":
+        script.save_torchscript(module, path)
+    else:
+        torch.export.save(export.exported(module, exported), path)
 
 
 def _compare(

@@ -36,7 +36,7 @@ def save_torchscript(module: fx.GraphModule, path: Path) -> None:
         script = _compiled(module, cases)
         _check(module, script, specs, cases)
         raw = path.with_name(f"{path.name}.raw")
-        torch.jit.save(script, raw)  # type: ignore[no-untyped-call]
+        torch.jit.save(script, raw)
     _copy(raw, path)
     raw.unlink()
 
