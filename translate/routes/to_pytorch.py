@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from translate.errors import CannotTranslateError
+from translate.errors import CannotTranslateError, ExportError
 from translate.graphs import to_onnx
 from translate.publish import publish, staging
 from translate.routes.result import NotEqualError, Result, Stages, size_on_disk, source_label, with_sample
@@ -176,7 +176,12 @@ def _save(
     elif format == "torchscript":
         script.save_torchscript(module, path)
     else:
-        torch.export.save(export.exported(module, exported), path)
+        program = export.exported(module, exported)
+        try:
+            torch.export.save(program, path)
+        except Exception as error:
+            # torch.export documents no common base of what it raises.
+            raise ExportError(f"torch.export.save refused the translated program: {error}") from error
 
 
 def _compare(

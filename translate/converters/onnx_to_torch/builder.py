@@ -462,7 +462,8 @@ class Builder(fx.proxy.GraphAppendingTracer):
             args, kwargs = fx.map_arg((node.args, node.kwargs), lambda other: other.meta["worlds"][world])  # noqa: B023
             try:
                 with torch.no_grad():
-                    results.append(self._call(node, world + 1, args, kwargs))
+                    # Not 1, which is a size that some operators remove or repeat.
+                    results.append(self._call(node, world + 2, args, kwargs))
             except Exception as failure:
                 # Whatever torch raises: the call does not work at these sizes.
                 results.append(DEAD)

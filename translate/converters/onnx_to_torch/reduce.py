@@ -65,8 +65,10 @@ def _min(x: torch.Tensor, axes: Sequence[int], keepdim: bool) -> torch.Tensor:
 
 
 def _of_nothing(x: torch.Tensor, axes: Sequence[int], keepdim: bool, value: float) -> torch.Tensor:
-    """Return what the extremum of no elements is: `value`, or the bound of the integers next to it."""
-    if not x.dtype.is_floating_point:
+    """Return what the extremum of no elements is: `value`, or the bound of the integers or truth values next to it."""
+    if x.dtype is torch.bool:
+        value = value > 0
+    elif not x.dtype.is_floating_point:
         value = torch.iinfo(x.dtype).max if value > 0 else torch.iinfo(x.dtype).min
     return torch.full_like(torch.sum(x, list(axes), keepdim), value, dtype=x.dtype)
 

@@ -41,7 +41,7 @@ def sequence_at(input_sequence: list[Any], position: Either) -> Any:
     Limits: where `position` is computed, all elements must have one shape.
     """
     if isinstance(position, np.ndarray):
-        return input_sequence[int(position)]
+        return input_sequence[int(position.item())]
     return torch.stack([tensor(item) for item in input_sequence])[position.reshape([1])].squeeze(0)
 
 
@@ -71,7 +71,7 @@ def sequence_erase(input_sequence: list[Any], position: Either | None = None) ->
 def _known(position: Any) -> int:
     if not isinstance(position, np.ndarray):
         raise UnsupportedError("which element of the sequence is meant shows only when the model runs")
-    return int(position)
+    return int(position.item())
 
 
 @lower("SplitToSequence")

@@ -1,0 +1,94 @@
+"""PyTorch → TensorFlow → PyTorch for ten models: what is left of the numbers, the weights and their names.
+
+python -m benchmarks.there_and_back [NAME ...]
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tests.zoo import ZOO
+from translate.converters import onnx_to_tf, onnx_to_torch, passes, torch_to_onnx
+from translate.converters.tf_to_onnx.models import from_saved_model
+from translate.errors import TranslateError
+from translate.models import open_model
+from translate.models.inputs import default_sizes, example_feeds
+from translate.models.torch_model import flatten, to_tensor
+
+MODELS = (
+    *("resnet18", "mobilenetv3_small_100", "shufflenet_v2_x0_5", "squeezenet1_1", "vit_tiny_patch16_224"),
+    *("bert", "gpt2", "lstm_bidirectional", "gru_attention_step", "transformer_encoder"),
+)
+# PyTorch counts batches in training; the other formats have no such number.
+_NOT_KEPT = "num_batches_tracked"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a model lost: names of weights that are gone, that have other bits, and that changed sides.
+
+    `error` is the greatest difference of an output, over the greatest number in it.
+    """
+
+    missing: list[str]
+    changed: list[str]
+    kinds_changed: list[str]
+    error: float
+
+
+def journey(name: str, folder: Path) -> Found:
+    """Send a model of the zoo, or in a file, through a SavedModel in `folder`. Raises the converters' errors."""
+    if name in ZOO:
+        net, inputs = ZOO[name]()
+        source = open_model(net, inputs=inputs)
+    else:
+        source = open_model(name)
+    graph = torch_to_onnx.export(source)
+    passes.prepare(graph)
+    onnx_to_tf.save(graph, folder)
+    returning = from_saved_model(open_model(folder))
+    passes.prepare_for_torch(returning)
+    module = onnx_to_torch.module(returning)
+    owner = source.flat.owner
+    before = {key: tensor for key, tensor in owner.state_dict().items() if not key.endswith(_NOT_KEPT)}
+    after = module.state_dict()
+    trained = [{key for key, _ in part.named_parameters()} for part in (owner, module)]
+    return Found(
+        missing=[key for key in before if key not in after],
+        changed=[key for key in before if key in after and not torch.equal(before[key], after[key])],
+        kinds_changed=sorted((trained[0] ^ trained[1]) & before.keys() & after.keys()),
+        error=max(_error(source, module, sizes) for sizes in default_sizes(source.inputs)[:2]),
+    )
+
+
+def _error(source, module, sizes) -> float:
+    feeds = example_feeds(source.inputs, sizes)
+    with torch.no_grad():
+        result = module(*(to_tensor(feeds[name]) for name in module.meta["inputs"]))
+    results = dict(zip(module.meta["outputs"], flatten(result).values(), strict=True))
+    return max(
+        float(np.abs(array - results[name].numpy()).max() / max(float(np.abs(array).max()), 1e-30))
+        for name, array in source.run(feeds).items()
+    )
+
+
+def main() -> None:
+    """Print a line for each model."""
+    for name in sys.argv[1:] or MODELS:
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                found = journey(name, Path(folder, "saved_model"))
+            except TranslateError as error:
+                print(f"{name:24} not possible: {str(error).splitlines()[0]}")
+                continue
+        print(f"{name:24} error {found.error:.1e}  missing {found.missing}  changed {found.changed}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,11 @@
+"""All models of the zoo, by name, in the order of their runs; nothing is built before it is made."""
+
+from __future__ import annotations
+
+from benchmarks.zoo.applications import APPLICATIONS
+from benchmarks.zoo.entry import Entry
+from benchmarks.zoo.layers import LAYERS
+from benchmarks.zoo.packaged import PACKAGED
+from benchmarks.zoo.programs import PROGRAMS
+
+ZOO: dict[str, Entry] = {**PROGRAMS, **PACKAGED, **LAYERS, **APPLICATIONS}
