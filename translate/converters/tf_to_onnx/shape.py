@@ -48,7 +48,7 @@ def reshape(x: ir.Value, shape: ir.Value) -> ir.Value:
 @lower("ExpandDims")
 def expand_dims(x: ir.Value, axis: Host) -> ir.Value:
     """A new axis of size one."""
-    return op.Unsqueeze(x, [int(axis)])
+    return op.Unsqueeze(x, [int(axis.item())])
 
 
 @lower("Squeeze")

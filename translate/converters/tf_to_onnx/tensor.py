@@ -24,7 +24,7 @@ def cast_(x: ir.Value, *, DstT: int, Truncate: int = 0) -> ir.Value:
 @lower("Transpose")
 def transpose(x: ir.Value, perm: Host) -> ir.Value:
     """Permute the axes."""
-    return op.Transpose(x, perm=[int(axis) for axis in perm])
+    return op.Transpose(x, perm=[int(axis.item()) for axis in perm])
 
 
 @lower("ConjugateTranspose")
@@ -41,7 +41,7 @@ def concat(*xs: ir.Value | Host) -> ir.Value:
     if not isinstance(axis, np.ndarray):
         raise UnsupportedError("the axis must be known when translating")
     values = [op.value(part) for part in parts]
-    return op.Concat(*values, axis=int(axis)) if len(values) > 1 else op.Identity(values[0])
+    return op.Concat(*values, axis=int(axis.item())) if len(values) > 1 else op.Identity(values[0])
 
 
 @lower("Pack")
@@ -60,19 +60,19 @@ def unpack(x: ir.Value, *, num: int, axis: int = 0) -> Any:
 @lower("Split")
 def split(axis: Host, x: ir.Value, *, num_split: int) -> Any:
     """Cut an axis into equal parts."""
-    return op.node("Split", x, outputs=num_split, axis=int(axis), num_outputs=num_split)
+    return op.node("Split", x, outputs=num_split, axis=int(axis.item()), num_outputs=num_split)
 
 
 @lower("SplitV")
 def split_v(x: ir.Value, sizes: ir.Value | Host, axis: Host, *, num_split: int) -> Any:
     """Cut an axis into parts of the given sizes."""
     if isinstance(sizes, np.ndarray) and -1 in sizes:
-        length = dims(x)[int(axis)]
+        length = dims(x)[int(axis.item())]
         if length is None:
             raise UnsupportedError("a part is what is left over of an open size")
         sizes = np.where(sizes == -1, length - (sizes.sum() + 1), sizes)
     wide = cast(op.value(sizes), ir.DataType.INT64)
-    return op.node("Split", x, wide, outputs=num_split, axis=int(axis))
+    return op.node("Split", x, wide, outputs=num_split, axis=int(axis.item()))
 
 
 @lower("Tile")
@@ -147,7 +147,7 @@ def reverse_sequence(x: ir.Value, lengths: ir.Value, *, seq_dim: int, batch_dim:
 @lower("ReverseV2")
 def reverse(x: ir.Value, axes: Host) -> ir.Value:
     """Backwards along axes."""
-    along = [int(axis) for axis in axes.reshape(-1)]
+    along = [int(axis.item()) for axis in axes.reshape(-1)]
     if not along:
         return op.Identity(x)
     count = len(along)
