@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import subprocess
@@ -297,3 +298,25 @@ def test_a_result_that_differs_is_not_written(working_directory: Path, monkeypat
     assert "nothing was written" in result.output
     assert sorted(os.listdir()) == ["linear.onnx", "linear.pt2"]
     assert Path("linear.pt2").read_bytes() == before
+
+
+class Named(nn.Module):
+    """Its inputs are not in the order of their names, and one result is called like an input."""
+
+    def forward(self, x: torch.Tensor, h: torch.Tensor) -> dict[str, torch.Tensor]:
+        return {"y": x @ h, "h": h * 2}
+
+
+class Several(nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x + 1, x * 2
+
+
+def test_there_and_back_keeps_the_interface(tmp_path: Path) -> None:
+    example = (torch.rand(2, 3), torch.rand(3, 4))
+    routes.torch2tf(Named(), tmp_path / "named", inputs=["x:batch,3", "h:3,4"])
+    back = translate.tf2torch(tmp_path / "named")
+    assert list(inspect.signature(back.forward).parameters) == ["x", "h"]
+    torch.testing.assert_close(back(*example), Named()(*example))
+    routes.torch2tf(Several(), tmp_path / "several", inputs=["x:batch,3"])
+    torch.testing.assert_close(translate.tf2torch(tmp_path / "several")(example[0]), Several()(example[0]))

@@ -7,7 +7,7 @@ variable a parameter became, which tensor a value of the source became, and in w
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,8 +42,15 @@ class Value:
 
 @dataclass(frozen=True)
 class Manifest:
-    """`parameters` by their name in the source's state_dict, `values` by their name in the exported ONNX graph."""
+    """`parameters` by their name in the source's state_dict, `values` by their name in the exported ONNX graph.
 
+    `inputs` and `outputs` are the signature's names in the source's order, which a signature does not keep;
+    `structure` is what the source returned, "single", "tuple", "list" or "dict", None where nobody knows.
+    """
+
+    inputs: Sequence[str] = ()
+    outputs: Sequence[str] = ()
+    structure: str | None = None
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     values: Mapping[str, Value] = field(default_factory=dict)
 
@@ -64,6 +71,9 @@ def read_manifest(folder: Path) -> Manifest | None:
         if content["schema"] != SCHEMA:
             raise OpenError(f"{path} is of schema {content['schema']!r}; this version reads {SCHEMA!r}")
         return Manifest(
+            inputs=tuple(content["inputs"]),
+            outputs=tuple(content["outputs"]),
+            structure=content["structure"],
             parameters={name: Parameter(**_entry(entry)) for name, entry in content["parameters"].items()},
             values={name: Value(**_entry(entry)) for name, entry in content["values"].items()},
         )

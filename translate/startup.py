@@ -29,12 +29,26 @@ def quiet_frameworks(*, tensorflow: bool = True) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if tensorflow and importlib.util.find_spec("tensorflow") is not None:
-                with captured_stderr():
-                    # Some of it is written past Python, and before TensorFlow reads its own log level.
+                # Some of it is written past Python, and before TensorFlow reads its own log level.
+                with captured_stderr(), _not_installed("sklearn"):
+                    # Keras looks for scikit-learn, for wrappers that no model is made of: half a second.
                     importlib.import_module("tensorflow")
             yield
     finally:
         logging.disable(disabled)
+
+
+@contextlib.contextmanager
+def _not_installed(package: str) -> Iterator[None]:
+    """Let whoever imports `package` inside find that it is not there, unless it is imported already."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]  # what Python documents for this
+    try:
+        yield
+    finally:
+        del sys.modules[package]
 
 
 @contextlib.contextmanager

@@ -25,9 +25,11 @@ def parameter(case, backend):
 
 @pytest.mark.parametrize(("case", "backend"), [parameter(case, backend) for backend in FILES for case in CASES])
 def test_node(case, backend):
+    # Ten random truth values would be those of the case in one run of a hundred.
     if backend == "torch":
-        # Ten random truth values would be those of the case in one run of a hundred.
         importlib.import_module("torch").manual_seed(0)
+    else:
+        importlib.import_module("tensorflow").random.set_seed(0)
     check(case, importlib.import_module(f"translate.backend.{backend}").prepare)
 
 

@@ -29,8 +29,9 @@ _EMPTY = -1
 class TorchRep(BackendRep):
     """A model that is ready to run in PyTorch.
 
-    A module is built for each combination of lengths of sequences, and of values of what must be known when a model is
-    translated (axes, and sizes where they decide how many outputs there are).
+    A module is built for each combination of lengths of sequences, of the number of axes of their tensors, and of
+    values of what must be known when a model is translated (axes, and sizes where they decide how many outputs there
+    are).
     """
 
     def __init__(self, model: ir.Model, device: str) -> None:
@@ -63,9 +64,16 @@ class TorchRep(BackendRep):
         known = {
             name: np.asarray(given[name]) for name in self._known if isinstance(given[name], np.ndarray | np.generic)
         }
-        key = lengths, *((array.dtype.str, array.shape, array.tobytes()) for array in known.values())
+        ranks = {
+            name: tuple(np.ndim(item) for item in items) for name, items in given.items() if isinstance(items, list)
+        }
+        key = (
+            lengths,
+            tuple(ranks.items()),
+            *((array.dtype.str, array.shape, array.tobytes()) for array in known.values()),
+        )
         if key not in self._modules:
-            self._modules[key] = self._program.build(lengths, flat=True, known=known).to(self.device)
+            self._modules[key] = self._program.build(lengths, flat=True, known=known, ranks=ranks).to(self.device)
         return self._modules[key]
 
 

@@ -1,5 +1,12 @@
 """The metadata that the exporter leaves in an ONNX graph for the stages after it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
 # On an initializer: "parameter" or "buffer", as it was in the PyTorch module.
 KIND = "translate.kind"
 # On an output: its name in the source, which ONNX cannot call it by if an input is called the same.
@@ -13,3 +20,8 @@ PADDING = "translate.padding"
 PERMUTATION = "translate.permutation"
 # On a value that the layout pass made: the name of the source's value that it is, empty where it is none of them.
 ORIGIN = "translate.origin"
+
+
+def source_name(value: ir.Value) -> str:
+    """Return what an output is called in the source."""
+    return value.metadata_props.get(NAME, str(value.name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from translate.errors import OpenError, UsageError
-from translate.manifest import Value, read_manifest
+from translate.manifest import Manifest, Value, read_manifest
 from translate.models import tensorflow_device, tf_gradients, tf_values
 from translate.models.base import Array, Gradients, Loss, Model, Spec, check_feeds
 from translate.models.device import Placement
@@ -44,8 +44,9 @@ class SavedModel(Model):
         self.function = signatures[signature]
         _, inputs = self.function.structured_input_signature
         outputs = self.function.structured_outputs
-        self.inputs = tuple(_spec(name, spec) for name, spec in inputs.items())
-        self.outputs = tuple(_spec(name, spec) for name, spec in outputs.items())
+        declared = self.manifest or Manifest()
+        self.inputs = tuple(_spec(name, inputs[name]) for name in _in_order(inputs, declared.inputs))
+        self.outputs = tuple(_spec(name, outputs[name]) for name in _in_order(outputs, declared.outputs))
         self._compiled = _compile(self.function, inputs) if self.device.xla else self.function
 
     def upload(self, feeds: Mapping[str, Array]) -> dict[str, tf.Tensor]:
@@ -138,6 +139,11 @@ def _compile(function: Any, inputs: Mapping[str, tf.TensorSpec]) -> Any:
     """Return `function` compiled by XLA, which does that at the first call with each set of sizes."""
     compiled = tf.function(lambda **values: function(**values), jit_compile=True, autograph=False)
     return compiled.get_concrete_function(**inputs)
+
+
+def _in_order(names: Iterable[str], known: Sequence[str]) -> Sequence[str]:
+    """Return `names` as the manifest has them, else sorted: the file keeps them in the order of a hash."""
+    return known if set(known) == set(names) else sorted(names)
 
 
 def _spec(name: str, spec: tf.TensorSpec) -> Spec:

@@ -14,7 +14,7 @@ from translate.converters.lowering import Interpreter
 from translate.converters.lowering.bind import Form
 from translate.converters.lowering.interpret import LARGEST_HOST_BYTES
 from translate.converters.lowering.table import as_problem, opset_of
-from translate.converters.metadata import NAME, ORIGIN, PERMUTATION, STRUCTURE
+from translate.converters.metadata import ORIGIN, PERMUTATION, STRUCTURE, source_name
 from translate.converters.onnx_to_tf.dtypes import tf_dtype
 from translate.converters.onnx_to_tf.lowerings import TABLE
 from translate.converters.onnx_to_tf.target import TensorFlowTarget, scope_name, static_shape
@@ -60,7 +60,7 @@ def save(model: ir.Model, directory: Path) -> None:
     node that has no lowering.
     """
     program = Program(model)
-    root = _root(program, model.metadata_props.get(STRUCTURE))
+    root = _root(program)
     tf.saved_model.save(root, str(directory), signatures={"serving_default": root.serving_default})
     manifest(program).write(directory)
 
@@ -72,11 +72,11 @@ def module(model: ir.Model) -> Any:
     `module.variables` and `module.trainable_variables` list its weights, which also hang on it under their own
     names: `module.layer1.conv.weight`.
     """
-    return _root(Program(model), model.metadata_props.get(STRUCTURE))
+    return _root(Program(model))
 
 
-def _root(program: Program, structure: str | None) -> Any:
-    structured = _structure(structure, program.outputs)
+def _root(program: Program) -> Any:
+    structured = _structure(program.structure, program.outputs)
 
     @tf.function(input_signature=program.specs(), autograph=False)
     def flat(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -106,7 +106,8 @@ class Program:
 
     def __init__(self, model: ir.Model) -> None:
         self._model = model
-        self.outputs = [value.metadata_props.get(NAME, str(value.name)) for value in model.graph.outputs]
+        self.structure = model.metadata_props.get(STRUCTURE)
+        self.outputs = [source_name(value) for value in model.graph.outputs]
         self.variables = {value: _variable(value, trainable) for value, trainable in variables_of(model).items()}
         initializers = model.graph.initializers.values()
         self._constants = {value: _array(value) for value in initializers if value not in self.variables}
@@ -132,7 +133,7 @@ class Program:
 
 
 def manifest(program: Program) -> Manifest:
-    """Return what became of the weights and, once its graph is built, of the values of `program`.
+    """Return what became of the interface, the weights and, once its graph is built, the values of `program`.
 
     Left out are values that no tensor is: those known while translating, lists, and what is inside a loop or a branch.
     """
@@ -148,7 +149,8 @@ def manifest(program: Program) -> Manifest:
         if node is not None and name and name not in given and is_tensor:
             # The first of several copies is the one that the operator itself made; the others are transposes of it.
             values.setdefault(name, Value(tensor.name, _permutation(value), node.op_type, str(node.name)))
-    return Manifest(parameters, values)
+    inputs = [spec.name for spec in program.specs()]
+    return Manifest(inputs, program.outputs, program.structure, parameters, values)
 
 
 def _permutation(value: ir.Value) -> Permutation:

@@ -18,7 +18,7 @@ from torch.export import ExportedProgram
 from translate.converters.lowering.bind import Form
 from translate.converters.lowering.interpret import LARGEST_HOST_BYTES, Target
 from translate.converters.lowering.table import as_problem, opset_of
-from translate.converters.metadata import NAME, STRUCTURE
+from translate.converters.metadata import STRUCTURE, source_name
 from translate.converters.onnx_to_torch.builder import SIZES, Builder, Value, Weight, finish
 from translate.converters.onnx_to_torch.dtypes import to_torch, torch_dtype
 from translate.converters.onnx_to_torch.layers import Layers
@@ -68,7 +68,7 @@ class Program:
     def __init__(self, model: ir.Model) -> None:
         self._model = model
         self.inputs = [str(value.name) for value in model.graph.inputs]
-        self.outputs = [value.metadata_props.get(NAME, str(value.name)) for value in model.graph.outputs]
+        self.outputs = [source_name(value) for value in model.graph.outputs]
 
     def inputs_to_know(self, *forms: Form) -> list[str]:
         """Return the inputs that a lowering wants in one of `forms`, such as the axes of a reduction."""
@@ -83,22 +83,29 @@ class Program:
         return known
 
     def build(
-        self, lengths: Sequence[int | None], *, flat: bool = False, known: Mapping[str, Any] | None = None
+        self,
+        lengths: Sequence[int | None],
+        *,
+        flat: bool = False,
+        known: Mapping[str, Any] | None = None,
+        ranks: Mapping[str, Sequence[int]] | None = None,
     ) -> fx.GraphModule:
         """Build the module, which returns a tuple of all outputs if `flat`, else what the source returned.
 
         `lengths` says of each input how many tensors it is a sequence of, None for one tensor, and -1 for an
         optional that is empty: it is no input of the module then. Neither are the inputs in `known`, which are
-        constants of these values.
+        constants of these values. `ranks` has the number of axes of each tensor of a sequence whose shape the model
+        does not tell.
         """
         graph = self._model.graph
         root = nn.Module()
         sizes = SIZES if _is_symbolic(graph.inputs) else SIZES[:2]
         builder = Builder(root, sizes)
-        bindings: dict[ir.Value, Any] = {
-            value: known[str(value.name)] if known and value.name in known else _input(builder, value, length)
-            for value, length in zip(graph.inputs, lengths, strict=True)
-        }
+        known, ranks = known or {}, ranks or {}
+        bindings: dict[ir.Value, Any] = {}
+        for value, length in zip(graph.inputs, lengths, strict=True):
+            name = str(value.name)
+            bindings[value] = known[name] if name in known else _input(builder, value, length, ranks.get(name))
         _share_sizes(builder, bindings)
         held, constants = _tensors(self._model)
         for weight in held.values():
@@ -133,7 +140,7 @@ def _is_symbolic(inputs: Sequence[ir.Value]) -> bool:
     return any(not isinstance(dim, int) for value in inputs for dim in value.shape or ())
 
 
-def _input(builder: Builder, value: ir.Value, length: int | None) -> Any:
+def _input(builder: Builder, value: ir.Value, length: int | None, ranks: Sequence[int] | None) -> Any:
     if length == -1:
         return None
     tensor = value.type
@@ -141,15 +148,21 @@ def _input(builder: Builder, value: ir.Value, length: int | None) -> Any:
         tensor = tensor.elem_type
     if length is None and isinstance(value.type, ir.SequenceType):
         raise UnsupportedError(f"input {value.name} is a sequence, of which the length is not known")
-    if value.shape is None and length is None:
+    if value.shape is not None:
+        shapes = [value.shape] * (1 if length is None else length)
+    elif ranks is not None:
+        shapes = [ir.Shape([None] * rank) for rank in ranks]
+    else:
         raise UnsupportedError(f"the number of axes of input {value.name} is not known")
     dtype = torch_dtype(tensor.dtype if tensor is not None else ir.DataType.FLOAT)
     name = identifier(str(value.name))
-    shapes = [[_size(dim, size) for dim in value.shape or ()] for size in builder.sizes]
-    examples = [torch.empty(shape, dtype=dtype, device="meta") for shape in shapes]
+    examples = [
+        [torch.empty([_size(dim, size) for dim in shape], dtype=dtype, device="meta") for size in builder.sizes]
+        for shape in shapes
+    ]
     if length is None:
-        return builder.placeholder(name, examples)
-    return [builder.placeholder(f"{name}_{i}", examples) for i in range(length)]
+        return builder.placeholder(name, examples[0])
+    return [builder.placeholder(f"{name}_{i}", tensors) for i, tensors in enumerate(examples)]
 
 
 def _share_sizes(builder: Builder, bindings: Mapping[ir.Value, Any]) -> None:

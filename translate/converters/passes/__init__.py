@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from translate.converters.lowering.table import as_problem, opset_of
+from translate.converters.metadata import NAME, source_name
 from translate.converters.passes.embedding import keep_padding
 from translate.converters.passes.fold import fold
 from translate.converters.passes.layers import drop_reshapes, find_layers
@@ -57,10 +58,14 @@ def prepare_for_torch(model: ir.Model) -> PassReport:
 
 
 def _simplify(model: ir.Model) -> list[str]:
+    outputs = [source_name(value) for value in model.graph.outputs]
     notes = normalise(model)
     slice_parts(model)
     stack_lists(model)
     fold(model)
+    # Where a rule put another value into an output's place, that has the name in ONNX only.
+    for value, name in zip(model.graph.outputs, outputs, strict=True):
+        value.metadata_props[NAME] = name
     return notes
 
 

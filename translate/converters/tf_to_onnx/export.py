@@ -10,7 +10,7 @@ from onnx_ir.passes import common
 
 from translate.converters.lowering import Interpreter
 from translate.converters.lowering.interpret import LARGEST_HOST_BYTES
-from translate.converters.metadata import KIND, STRUCTURE
+from translate.converters.metadata import KIND, NAME, STRUCTURE
 from translate.converters.tf_to_onnx.build import OPSET, Host, op
 from translate.converters.tf_to_onnx.lowerings import TABLE
 from translate.converters.tf_to_onnx.source import DOMAIN, constant, read, variable_value
@@ -39,7 +39,7 @@ def export(
     graph, values = read(function.graph, user, function.outputs, captured)
     weights = {value: _named(value) for value in graph.initializers.values() if _is_weight(value, graph)}
     arguments = [
-        ir.Value(name=spec.name, shape=ir.Shape(spec.shape or ()), type=value.type)
+        ir.Value(name=spec.name, shape=None if spec.shape is None else ir.Shape(spec.shape), type=value.type)
         for spec, value in zip(inputs, values, strict=True)
     ]
     with op.frame() as frame:
@@ -48,9 +48,13 @@ def export(
         results = Interpreter(TABLE, {DOMAIN: 1}, OnnxTarget()).run(graph, bindings)
         named = [op.Identity(result) for result in results]
     stored = (str(value.name) for value in weights.values())
-    _free_names(frame.nodes, {*outputs, *(spec.name for spec in inputs), *stored})
-    for value, name in zip(named, outputs, strict=True):
+    given = {spec.name for spec in inputs}
+    # ONNX has one name for one value; a source may call an input and an output alike.
+    returned = [f"{name}/result" if name in given else name for name in outputs]
+    _free_names(frame.nodes, {*returned, *given, *stored})
+    for value, name, known in zip(named, returned, outputs, strict=True):
         value.name = name
+        value.metadata_props[NAME] = known
     written = ir.Graph(
         arguments,
         named,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableSequence, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 import tensorflow as tf
 
+from translate.converters.metadata import source_name
 from translate.converters.tf_to_onnx.export import export
 from translate.converters.tf_to_onnx.graph_def import prune, read_graph_def
 from translate.errors import UsageError
@@ -52,12 +53,15 @@ def from_saved_model(model: SavedModel) -> ir.Model:
     # A function's tensors are in the order of its flattened signature, and that of a dict is sorted.
     ordered = [specs[name] for name in sorted(inputs)]
     outputs = sorted(function.structured_outputs)
+    structure = "single" if len(outputs) == 1 else "dict"
     names: Mapping[Any, str] = {}
     if model.manifest is not None:
+        structure = model.manifest.structure or structure
         known = {f"{parameter.variable}:0": name for name, parameter in model.manifest.parameters.items()}
         names = {v.ref(): known[v.name] for v in function.graph.variables if v.name in known}
-    exported = export(function, ordered, outputs, names=names, structure="single" if len(outputs) == 1 else "dict")
-    _reorder(exported, [spec.name for spec in model.inputs])
+    exported = export(function, ordered, outputs, names=names, structure=structure)
+    _reorder(exported.graph.inputs, model.inputs)
+    _reorder(exported.graph.outputs, model.outputs)
     if model.manifest is not None:
         _restore_axes(exported, model.manifest)
     return exported
@@ -83,9 +87,9 @@ def _restore_axes(model: ir.Model, manifest: Manifest) -> None:
         graph.insert_before(graph[0], transpose)
 
 
-def _reorder(model: ir.Model, names: list[str]) -> None:
-    values = {str(value.name): value for value in model.graph.inputs}
-    model.graph.inputs[:] = [values[name] for name in names]
+def _reorder(values: MutableSequence[ir.Value], specs: Sequence[Spec]) -> None:
+    places = {spec.name: place for place, spec in enumerate(specs)}
+    values[:] = sorted(values, key=lambda value: places[source_name(value)])
 
 
 def _variable(weight: Any) -> Any:

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import fx, nn
 
-from translate.converters.metadata import NAME
+from translate.converters.metadata import source_name
 from translate.converters.onnx_to_torch.export import identifier
 from translate.converters.onnx_to_torch.python.forward import forward
 from translate.converters.onnx_to_torch.python.layout import WIDTH, statement
@@ -103,7 +103,7 @@ def _docstring(model: ir.Model, provenance: str) -> str:
     lines = [*textwrap.wrap(provenance, WIDTH - 3), "", "Inputs"]
     lines += [f"    {_line(value, identifier(str(value.name)))}" for value in model.graph.inputs]
     lines += ["", "Outputs"]
-    lines += [f"    {_line(value, value.metadata_props.get(NAME, str(value.name)))}" for value in model.graph.outputs]
+    lines += [f"    {_line(value, source_name(value))}" for value in model.graph.outputs]
     text = "\n".join(lines).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     return f'"""{text}\n"""\n'
 
