@@ -49,9 +49,11 @@ lint: .venv/made  ## ruff and mypy
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-docs: .venv/made  ## Write docs/operators.md again from the tables of operators
+docs: .venv/made  ## Write docs/operators.md and docs/layers.md again from the tables
 	.venv/bin/python -m translate.converters.document > docs/operators.md.new
 	mv docs/operators.md.new docs/operators.md
+	.venv/bin/python -m translate.converters.keras_to_torch.document > docs/layers.md.new
+	mv docs/layers.md.new docs/layers.md
 
 fixtures: .venv/made  ## Train the fixtures again (about three minutes)
 	.venv/bin/python -m fixtures.make

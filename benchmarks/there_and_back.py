@@ -1,6 +1,6 @@
-"""PyTorch → TensorFlow → PyTorch for ten models: what is left of the numbers, the weights and their names.
+"""PyTorch → TensorFlow → PyTorch for many models: what is left of the numbers, the weights and their names.
 
-python -m benchmarks.there_and_back [NAME ...]
+python -m benchmarks.there_and_back [NAME or FILE ...]
 """
 
 from __future__ import annotations
@@ -21,9 +21,13 @@ from translate.models import open_model
 from translate.models.inputs import default_sizes, example_feeds
 from translate.models.torch_model import flatten, to_tensor
 
+FIXTURES = tuple(f"fixtures/{name}.pt2" for name in ("digits_cnn", "neural_net", "text_classifier", "char_lm"))
 MODELS = (
+    *FIXTURES,
     *("resnet18", "mobilenetv3_small_100", "shufflenet_v2_x0_5", "squeezenet1_1", "vit_tiny_patch16_224"),
-    *("bert", "gpt2", "lstm_bidirectional", "gru_attention_step", "transformer_encoder"),
+    *("convnext_atto", "unet", "conv3d", "dilated_conv1d", "groupnorm_depthwise", "spatial_transformer"),
+    *("bert", "gpt2", "t5_encoder", "whisper_encoder", "transformer_encoder"),
+    *("lstm_bidirectional", "gru_attention_step", "silero_vad"),
 )
 # PyTorch counts batches in training; the other formats have no such number.
 _NOT_KEPT = "num_batches_tracked"
@@ -33,12 +37,15 @@ _NOT_KEPT = "num_batches_tracked"
 class Found:
     """What a model lost: names of weights that are gone, that have other bits, and that changed sides.
 
-    `error` is the greatest difference of an output, over the greatest number in it.
+    `weights` counts those that there were, `tied` says that names of one weight are names of one still. `error` is the
+    greatest difference of an output, over the greatest number in it.
     """
 
+    weights: int
     missing: list[str]
     changed: list[str]
     kinds_changed: list[str]
+    tied: bool
     error: float
 
 
@@ -60,11 +67,21 @@ def journey(name: str, folder: Path) -> Found:
     after = module.state_dict()
     trained = [{key for key, _ in part.named_parameters()} for part in (owner, module)]
     return Found(
+        weights=len(before),
         missing=[key for key in before if key not in after],
         changed=[key for key in before if key in after and not torch.equal(before[key], after[key])],
         kinds_changed=sorted((trained[0] ^ trained[1]) & before.keys() & after.keys()),
+        tied=_shared(owner) == _shared(module),
         error=max(_error(source, module, sizes) for sizes in default_sizes(source.inputs)[:2]),
     )
+
+
+def _shared(module: torch.nn.Module) -> list[list[str]]:
+    """Return the names of each parameter that has several."""
+    names: dict[int, list[str]] = {}
+    for name, parameter in module.named_parameters(remove_duplicate=False):
+        names.setdefault(id(parameter), []).append(name)
+    return sorted(sorted(several) for several in names.values() if len(several) > 1)
 
 
 def _error(source, module, sizes) -> float:
@@ -85,9 +102,12 @@ def main() -> None:
             try:
                 found = journey(name, Path(folder, "saved_model"))
             except TranslateError as error:
-                print(f"{name:24} not possible: {str(error).splitlines()[0]}")
+                print(f"{name:32} not possible: {str(error).splitlines()[0]}")
                 continue
-        print(f"{name:24} error {found.error:.1e}  missing {found.missing}  changed {found.changed}")
+        back = found.weights - len({*found.missing, *found.changed, *found.kinds_changed})
+        lost = f"missing {found.missing}, changed {found.changed}, other kind {found.kinds_changed}"
+        said = "" if back == found.weights and found.tied else f"  {lost}, tied {found.tied}"
+        print(f"{name:32} {back} of {found.weights} weights, error {found.error:.1e}{said}", flush=True)
 
 
 if __name__ == "__main__":

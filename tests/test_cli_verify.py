@@ -92,3 +92,35 @@ def test_bench_times_models_in_turns() -> None:
     assert "4" in json.dumps(report["timing"])
     slow = run("bench", "same.onnx", "wrong.onnx", "--batch", "1", "--seconds", "0.3", "--max-slowdown", "0.001")
     assert slow.exit_code == 1
+
+
+def test_the_batch_of_a_race() -> None:
+    for batch, said in (("one", "--batch 'one' is not"), ("0", "a batch of 0 is not")):
+        result = run("bench", "same.onnx", "--batch", batch)
+        assert result.exit_code == 2
+        assert said in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--seed", "-1"], "--seed"),
+        (["--edges", "zero"], "--edges 'zero'"),
+        (["--save-inputs", "same.onnx"], "same.onnx is not a folder"),
+        (["--bisect-dir", "same.onnx/found"], "same.onnx is not a folder"),
+        (["--grad"], "the ONNX has no gradients"),
+        (["--sizes", "batch=99999999999999"], "input x cannot be made"),
+        (["--max-slowdown", "2", "--seconds", "0"], "--seconds"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is_run(
+    options: list[str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ran(self: object, values: object) -> None:
+        raise AssertionError("a model was run")
+
+    monkeypatch.setattr("translate.models.onnx_model.OnnxModel.call", ran)
+    result = run("verify", "same.onnx", "wrong.onnx", *options)
+    assert result.exit_code == 2, result.output
+    assert said in result.output
+    assert result.output.startswith("error: ")

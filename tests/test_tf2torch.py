@@ -254,16 +254,18 @@ def make_lambda(folder: Path) -> Path:
 
 def make_untranslatable(folder: Path) -> Path:
     module = tf.Module()
-    module.run = tf.function(lambda x: {"y": tf.linalg.inv(x)}, [tf.TensorSpec([None, 3, 3], tf.float32, "x")])
-    tf.saved_model.save(module, str(folder / "inverse"), signatures=module.run)
-    return folder / "inverse"
+    module.run = tf.function(
+        lambda x: {"y": tf.linalg.svd(x, compute_uv=False)}, [tf.TensorSpec([None, 3, 3], tf.float32, "x")]
+    )
+    tf.saved_model.save(module, str(folder / "svd"), signatures=module.run)
+    return folder / "svd"
 
 
 @pytest.mark.parametrize(
     ("make", "code", "said"),
     [
         (make_lambda, 3, "--unsafe-load"),
-        (make_untranslatable, 4, "MatrixInverse"),
+        (make_untranslatable, 4, "Svd"),
         (lambda folder: folder / "missing.keras", 3, "no such file"),
     ],
 )

@@ -43,6 +43,8 @@ _ISSUES = "please report it, with the model if you can, to the project's issue t
 # `translate --help` and `doctor` work without these; everything else asks for them.
 _OPTIONAL = ("torch", "tensorflow")
 
+_POSITIVE = click.FloatRange(min=0, min_open=True)
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -112,7 +114,9 @@ def _source_options(command: _Command) -> _Command:
     for option in (
         click.option("--unsafe-load", is_flag=True, help="Load pickled models; runs the code that they contain."),
         click.option("--sample", metavar="FILE", help="Example inputs: .npz, .npy, .pt (tensors only)."),
-        click.option("--weights", metavar="FILE", help="state_dict for a factory: .safetensors, .pt (tensors only)."),
+        click.option(
+            "--weights", metavar="FILE", help="Weights for a factory: .safetensors, .pt (tensors only), .weights.h5."
+        ),
         click.option(
             "--input",
             "inputs",
@@ -126,9 +130,37 @@ def _source_options(command: _Command) -> _Command:
     return command
 
 
+def _graph_options(command: _Command) -> _Command:
+    for option in (
+        click.option(
+            "--outputs",
+            "graph_outputs",
+            metavar="NAME,...",
+            multiple=True,
+            help="Tensors that a frozen graph returns, as in y or y:0.  [default: what nothing in it reads]",
+        ),
+        click.option(
+            "--inputs",
+            "graph_inputs",
+            metavar="NAME,...",
+            multiple=True,
+            help="Tensors that a frozen graph takes, as in x or x:0.  [default: its placeholders]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _names(lists: Sequence[str]) -> list[str]:
+    """Return the names in lists that are separated by commas."""
+    return [name.strip() for text in lists for name in text.split(",") if name.strip()]
+
+
 def _input_options(command: _Command) -> _Command:
     for option in (
-        click.option("--seed", default=0, show_default=True, help="Seed of the first random inputs."),
+        click.option(
+            "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the first random inputs."
+        ),
         click.option("--seeds", type=click.IntRange(min=1), default=2, show_default=True, help="How many seeds."),
         click.option(
             "--data", metavar="PATH", multiple=True, help="Real inputs: .npz, .npy, .pt, or a folder of them."
@@ -261,7 +293,9 @@ def torch2tf(
 )
 @click.option("--force", is_flag=True, help="Replace an earlier result, once the new one is proven.")
 @click.option("--signature", default="serving_default", show_default=True, help="Which function of a SavedModel.")
+@click.option("--channels-first", is_flag=True, help="Take and return images as [N, C, H, W], as PyTorch does.")
 @click.option("--verify/--no-verify", default=True, help="Prove that both compute the same (default).")
+@_graph_options
 @_source_options
 @_input_options
 @_judge_options
@@ -272,6 +306,9 @@ def tf2torch(
     file_format: Any,
     force: bool,
     signature: str,
+    graph_inputs: Sequence[str],
+    graph_outputs: Sequence[str],
+    channels_first: bool,
     verify: bool,
     inputs: Sequence[str],
     weights: str | None,
@@ -290,8 +327,10 @@ def tf2torch(
     SOURCE is one of
       model.keras, model.h5     a Keras model
       folder                    a SavedModel
+      graph.pb                  a frozen graph
+      model.tflite              TFLite, quantised or not
       model.onnx                ONNX
-      path/file.py:factory      a function that makes a Keras model
+      path/file.py:factory      a function that makes a Keras model, or a tf.function
     """  # noqa: D301
     from translate.reports.schema import result_report
 
@@ -309,6 +348,9 @@ def tf2torch(
                 sample=sample,
                 weights=weights,
                 signature=signature,
+                graph_inputs=_names(graph_inputs),
+                graph_outputs=_names(graph_outputs),
+                channels_first=channels_first,
                 verify=verify,
                 force=force,
                 plan=_plan(asked),
@@ -341,8 +383,10 @@ def tf2torch(
 @click.option("--bisect", is_flag=True, help="When they differ, find the first value that does.")
 @click.option("--bisect-dir", metavar="DIR", help="Write what reproduces it there; implies --bisect.")
 @click.option("--grad", is_flag=True, help="Compare gradients and a few optimiser steps too.")
-@click.option("--max-slowdown", type=click.FloatRange(min=0, min_open=True), help="Fail if TARGET may be slower.")
-@click.option("--seconds", default=10.0, show_default=True, help="How long to measure for --max-slowdown.")
+@click.option("--max-slowdown", type=_POSITIVE, help="Fail if TARGET may be slower.")
+@click.option(
+    "--seconds", type=_POSITIVE, default=10.0, show_default=True, help="How long to measure for --max-slowdown."
+)
 @click.option("--save-inputs", metavar="DIR", help="Keep the inputs there; --data DIR runs them again.")
 @_device_options
 @_report_options
@@ -379,9 +423,12 @@ def verify(
     and --weights belong to SOURCE. Each output may differ by what the source's own rounding explains.
     """
     from translate.models.device import pin, placement
+    from translate.publish import check_folder
     from translate.reports.schema import verify_report
 
     old = _check_reports(reports, baseline)
+    for folder in filter(None, (save_inputs, bisect_dir)):
+        check_folder(Path(folder))
     pin(threads)
     with show_progress() as progress, quiet_frameworks(tensorflow=_needs_tensorflow([source, target])):
         from translate.comparison import Side, Wanted, compare_pair, open_pair
@@ -434,14 +481,14 @@ def verify(
 @main.command()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @_source_options
-@click.option("--batch", default="1,8", show_default=True, metavar="SIZE,...", help="Batch sizes to sweep.")
+@click.option("--batch", metavar="SIZE,...", help="Batch sizes to sweep.  [default: 1,8]")
 @click.option("--sizes", metavar="NAME=SIZE,...", multiple=True, help="Sizes of other dimensions, as in seq=128.")
-@click.option("--seconds", default=10.0, show_default=True, help="How long to measure in all.")
-@click.option(
-    "--max-slowdown", type=click.FloatRange(min=0, min_open=True), help="Fail if any may be slower than this."
-)
+@click.option("--seconds", type=_POSITIVE, default=10.0, show_default=True, help="How long to measure in all.")
+@click.option("--max-slowdown", type=_POSITIVE, help="Fail if any may be slower than this.")
 @click.option("--cold", is_flag=True, help="Also load and run each in a fresh process: start-up and peak memory.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the inputs and of the statistics.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the inputs and of the statistics."
+)
 @_device_options
 @_report_options
 def bench(
@@ -450,7 +497,7 @@ def bench(
     weights: str | None,
     sample: str | None,
     unsafe_load: bool,
-    batch: str,
+    batch: str | None,
     sizes: Sequence[str],
     seconds: float,
     max_slowdown: float | None,
@@ -474,14 +521,14 @@ def bench(
     pin(threads)
     with show_progress() as progress, quiet_frameworks(tensorflow=_needs_tensorflow(models)):
         from translate.comparison import Side, cold_starts, open_rivals, race
-        from translate.verify.sizes import parse_sizes
+        from translate.verify.sizes import parse_batches, parse_sizes
 
         start = time.perf_counter()
         notes: list[str] = []
         place = placement(device, threads=threads, xla=xla)
         first = Side(models[0], inputs, sample, weights, unsafe_load=unsafe_load)
         sides = [first, *(Side(model, unsafe_load=unsafe_load) for model in models[1:])]
-        batches = parse_sizes([f"batch={batch}"])["batch"]
+        batches = None if batch is None else parse_batches(batch)
         progress("open")
         opened = open_rivals(sides, place, notes)
         progress("timing")
@@ -489,7 +536,7 @@ def bench(
         if cold:
             progress("cold")
             measured = replace(measured, cold=tuple(cold_starts(sides, opened, place)))
-    report = bench_report(measured, notes, time.perf_counter() - start, max_slowdown=max_slowdown)
+    report = bench_report(measured, tuple(dict.fromkeys(notes)), time.perf_counter() - start, max_slowdown=max_slowdown)
     passed = _publish_report(report, reports, as_json, old, show_bench)
     return 0 if passed else ParityError.exit_code
 
@@ -512,7 +559,9 @@ def _plan(asked: Mapping[str, Any], edges: str = "none", sample: str | None = No
 
 def _needs_tensorflow(models: Sequence[str]) -> bool:
     """Whether TensorFlow will be loaded for these models; it is then loaded quietly, and before anything else."""
-    return any(Path(model).is_dir() or Path(model).suffix in (".keras", ".h5", ".hdf5", ".tflite") for model in models)
+    return any(
+        Path(model).is_dir() or Path(model).suffix in (".keras", ".h5", ".hdf5", ".tflite", ".pb") for model in models
+    )
 
 
 @main.command()

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from translate.models.base import Model, Spec
     from translate.models.device import Placement
+    from translate.models.distributions import Distribution
     from translate.verify.bisect import Finding
     from translate.verify.cases import Case, InputPlan
     from translate.verify.cold_start import ColdStart
@@ -36,8 +37,8 @@ class Side:
     unsafe_load: bool = False
     via: str | None = None
 
-    def open(self, placement: Placement | None, notes: list[str]) -> Model:
-        """Open it where `placement` says, by another runtime if `via` names one."""
+    def open(self, placement: Placement | None, notes: list[str], expected: Sequence[str | Spec] = ()) -> Model:
+        """Open it where `placement` says, by another runtime if `via` names one; `expected` is as in `open_model`."""
         if self.via is not None:
             from translate.models.via import open_via
 
@@ -47,6 +48,7 @@ class Side:
         return open_model(
             self.source,
             inputs=self.inputs,
+            expected=expected,
             sample=self.sample,
             weights=self.weights,
             signature=self.signature,
@@ -100,17 +102,17 @@ class _Graph:
 
     pair: Pair
     made: ir.Model | None = None
-    tried: bool = field(default=False, init=False)
+    refusal: str = field(default="", init=False)
 
-    def get(self) -> ir.Model | None:
-        """Return the graph, None where the source has no way to ONNX; a note says so."""
-        if self.made is None and not self.tried:
-            self.tried = True
+    def get(self, without: str) -> ir.Model | None:
+        """Return the graph; None where the source has no way to ONNX, and a note says what is `without` it."""
+        if self.made is None and not self.refusal:
             try:
                 self.made = to_onnx(_unwrapped(self.pair.source), self.pair.notes)
             except TranslateError as error:
-                reason = str(error).splitlines()[0]
-                self.pair.notes.append(f"the bounds of integer inputs are not known: {reason}")
+                self.refusal = str(error).splitlines()[0]
+        if self.made is None:
+            self.pair.notes.append(f"{without}: {self.refusal}")
         return self.made
 
 
@@ -128,7 +130,8 @@ def open_pair(
     notes = notes if notes is not None else []
     ours = source.open(placement, notes)
     old = [spec.name for spec in ours.inputs]
-    ours, theirs = align(ours, target.open(placement, notes), renames, notes)
+    expected = [replace(spec, name=(renames or {}).get(spec.name, spec.name)) for spec in ours.inputs]
+    ours, theirs = align(ours, target.open(placement, notes, expected), renames, notes)
     return Pair(ours, theirs, dict(zip(old, (spec.name for spec in ours.inputs), strict=True)), notes)
 
 
@@ -156,14 +159,23 @@ def compare_pair(
     known = _Graph(pair, graph)
     made_up = None if isinstance(plan, Sequence) else plan
     counts = made_up is not None and _counts(pair.source.inputs, made_up)
-    bounds = input_bounds(known.get(), pair.aliases) if counts else {}
-    judged_by_value = any(spec.dtype.startswith(("int", "uint")) for spec in pair.source.outputs)
+    bounds = input_bounds(known.get("the bounds of integer inputs are not known"), pair.aliases) if counts else {}
+
+    def exported() -> ir.Model | None:
+        return _renamed(known.get("integer outputs are not judged by what they index"), pair.aliases)
 
     def cases(notes: list[str] | None = None) -> Iterator[Case]:
         return iter(plan) if isinstance(plan, Sequence) else make_cases(pair, plan, bounds, notes)
 
+    if wanted.gradients:
+        from translate.verify.gradients import check_differentiable
+
+        check_differentiable(pair.source, pair.target)
+    if wanted.save_inputs is not None:
+        from translate.verify.replay import check_new
+
+        check_new(wanted.save_inputs)
     say("verify")
-    exported = _renamed(known.get(), pair.aliases) if judged_by_value else None
     verdict = compare(pair.source, pair.target, cases(pair.notes), rtol=rtol, atol=atol, graph=exported)
     found = Comparison(verdict)
     if wanted.save_inputs is not None:
@@ -195,6 +207,8 @@ def make_cases(
     from translate.verify.cases import cases
 
     ranges = getattr(pair.source, "ranges", None)
+    own = {pair.aliases.get(name, name): known for name, known in _distributions(pair.source).items()}
+    plan = replace(plan, distributions={**own, **plan.distributions})
     return cases(pair.source.inputs, ranges, plan, bounds, aliases=pair.aliases, notes=notes)
 
 
@@ -202,7 +216,8 @@ def open_rivals(sides: Sequence[Side], placement: Placement | None, notes: list[
     """Open models to time, all under the names of the first."""
     from translate.models.align import align
 
-    first, *others = [side.open(placement, notes) for side in sides]
+    first = sides[0].open(placement, notes)
+    others = [side.open(placement, notes, first.inputs) for side in sides[1:]]
     aligned = [align(first, other, None, notes) for other in others]
     models = [aligned[0][0] if aligned else first, *(other for _, other in aligned)]
     return [(str(side.source), model) for side, model in zip(sides, models, strict=True)]
@@ -213,10 +228,10 @@ def race(
     sizes: Mapping[str, Sequence[int]],
     seconds: float,
     *,
-    batches: Sequence[int] = (1, 8),
+    batches: Sequence[int] | None = None,
     seed: int = 0,
 ) -> Timing:
-    """Time models against the first of them, on random inputs of a sweep over the batch."""
+    """Time models against the first of them, on random inputs of a `sweep` over the batch."""
     from translate.verify.cases import InputPlan, cases
     from translate.verify.timing import Options, sweep, timing
 
@@ -230,11 +245,13 @@ def cold_starts(
     sides: Sequence[Side], models: Sequence[tuple[str, Model]], placement: Placement | None
 ) -> list[ColdStart]:
     """Load and run each side once in a process of its own."""
+    from translate.models.inputs import format_input, open_dims
     from translate.verify.cases import InputPlan, cases
     from translate.verify.cold_start import cold_start
 
     source = models[0][1]
     case = next(cases(source.inputs, getattr(source, "ranges", None), InputPlan(seeds=(0,))))
+    expected = [format_input(spec) for spec in open_dims(source.inputs)]
     starts = []
     for side, (label, model) in zip(sides, models, strict=True):
         if side.via is not None or not isinstance(side.source, str | Path):
@@ -246,6 +263,7 @@ def cold_starts(
                 model,
                 case,
                 inputs=[str(item) for item in side.inputs],
+                expected=expected,
                 sample=None if side.sample is None else str(side.sample),
                 weights=None if side.weights is None else str(side.weights),
                 unsafe_load=side.unsafe_load,
@@ -278,20 +296,29 @@ def _renamed(graph: ir.Model | None, aliases: Mapping[str, str]) -> ir.Model | N
     return graph
 
 
+def _distributions(model: Model) -> Mapping[str, Distribution]:
+    """Return how a model says itself that its inputs are drawn, by their own names."""
+    known: Mapping[str, Distribution] = getattr(_unwrapped(model), "distributions", {})
+    return known
+
+
 def _unwrapped(model: Model) -> Model:
     from translate.models.renamed import RenamedInputs
 
-    return model.model if isinstance(model, RenamedInputs) else model
+    while isinstance(model, RenamedInputs):
+        model = model.model
+    return model
 
 
 def _bisect(pair: Pair, graph: _Graph, verdict: Verdict, cases: Iterator[Case], folder: Path | None) -> Finding | None:
     from translate.verify.bisect import bisect
 
-    exported = _renamed(graph.get(), pair.aliases)
     failing = next((run for run in verdict.runs if run.outputs and not run.passed), None)
-    if exported is None or failing is None:
-        why = "the source has no ONNX graph" if exported is None else "the target returned nothing to compare"
-        pair.notes.append(f"--bisect: {why}")
+    if failing is None:
+        pair.notes.append("--bisect: the target returned nothing to compare")
+        return None
+    exported = _renamed(graph.get("--bisect: the source has no ONNX graph"), pair.aliases)
+    if exported is None:
         return None
     wanted = (failing.inputs, dict(failing.sizes), failing.seed)
     case = next(case for case in cases if (case.label, dict(case.sizes), case.seed) == wanted)

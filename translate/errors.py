@@ -5,6 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+# What TensorFlow puts before the line that says what is wrong.
+_PREAMBLE = ("Graph execution error", "Detected at node", "<stack traces unavailable>")
+
+
+def in_a_line(error: BaseException) -> str:
+    """Return a framework's error in one line: its class, and the first line of its message that tells something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(_PREAMBLE)] or lines
+    return f"{type(error).__name__}: {telling[0][:300]}" if telling else type(error).__name__
+
 
 class TranslateError(Exception):
     """An error whose message is meant for the user; `exit_code` is what the command line returns."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from translate.models.base import Model
 
 # The kinds of models that TensorFlow runs; told by name, so that a PyTorch model does not load TensorFlow.
-TENSORFLOW_KINDS = ("Keras model", "TensorFlow SavedModel")
+TENSORFLOW_KINDS = ("Keras model", "TensorFlow SavedModel", "TensorFlow graph", "TensorFlow function", "TFLite")
 
 
 def to_onnx(model: Model, notes: list[str]) -> ir.Model:
@@ -24,6 +24,12 @@ def to_onnx(model: Model, notes: list[str]) -> ir.Model:
 
     if isinstance(model, OnnxModel):
         return model.model.clone()
+    if model.kind == "TFLite":
+        from translate.converters.tflite_to_onnx import export as export_tflite
+        from translate.models.tflite_model import TFLiteModel
+
+        assert isinstance(model, TFLiteModel)
+        return export_tflite(model)
     if model.kind in TENSORFLOW_KINDS:
         from translate.converters.tf_to_onnx import models
 

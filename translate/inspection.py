@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from translate.errors import ExportError, Problem, UnsupportedError
+from translate.errors import CannotTranslateError, ExportError, Problem, UnsupportedError
+from translate.graphs import TENSORFLOW_KINDS
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 class Inspection:
     """What `inspect` found.
 
-    `operators` counts the ONNX operators of a PyTorch or ONNX model as it was exported, or the TensorFlow operators
-    of a SavedModel; `trainable` and `frozen` are numbers of values in parameters and in other weights;
+    `operators` counts the ONNX operators of a model as it was exported, or the TensorFlow operators of a SavedModel;
+    `trainable` and `frozen` are numbers of values in parameters and in other weights;
     `translates_to` is where there is a route to (None: nowhere), `problems` are the nodes in its way, and `refusal`
     what the exporter said if it refused the model.
     """
@@ -37,17 +38,27 @@ class Inspection:
     refusal: str = ""
     notes: tuple[str, ...] = ()
 
+    @property
+    def route(self) -> str:
+        """The command that would translate it."""
+        return "tf2torch" if self.kind in TENSORFLOW_KINDS else "torch2tf"
+
 
 def inspect(model: Model, notes: list[str]) -> Inspection:
-    """Look at an open model; a PyTorch model is exported for it."""
+    """Look at an open model; all but a SavedModel is exported for it."""
     if model.kind == "TensorFlow SavedModel":
         return _inspect_saved_model(model, notes)  # type: ignore[arg-type]
-    from translate.converters import onnx_to_tf, passes
+    from translate.converters import onnx_to_tf, onnx_to_torch, passes
     from translate.converters.weights import weights
     from translate.graphs import to_onnx
 
+    backward = model.kind in TENSORFLOW_KINDS
     try:
         exported = to_onnx(model, notes)
+    except CannotTranslateError as error:
+        return Inspection(
+            model.kind, model.inputs, model.outputs, {}, 0, 0, None, problems=tuple(error.problems), notes=tuple(notes)
+        )
     except ExportError as error:
         refusal = str(error)
         return Inspection(model.kind, model.inputs, model.outputs, {}, 0, 0, None, refusal=refusal, notes=tuple(notes))
@@ -56,8 +67,12 @@ def inspect(model: Model, notes: list[str]) -> Inspection:
     refusal = ""
     problems: tuple[Problem, ...] = ()
     try:
-        passes.prepare(exported)
-        problems = tuple(onnx_to_tf.preflight(exported))
+        if backward:
+            passes.prepare_for_torch(exported)
+            problems = tuple(onnx_to_torch.preflight(exported))
+        else:
+            passes.prepare(exported)
+            problems = tuple(onnx_to_tf.preflight(exported))
     except UnsupportedError as error:
         refusal = str(error)
     return Inspection(
@@ -67,7 +82,7 @@ def inspect(model: Model, notes: list[str]) -> Inspection:
         operators=dict(operators.most_common()),
         trainable=sum(size for size, trainable in sizes if trainable),
         frozen=sum(size for size, trainable in sizes if not trainable),
-        translates_to=None if problems or refusal else "TensorFlow",
+        translates_to=None if problems or refusal else "PyTorch" if backward else "TensorFlow",
         problems=problems,
         refusal=refusal,
         notes=tuple(dict.fromkeys(notes)),
@@ -87,7 +102,7 @@ def _inspect_saved_model(model: SavedModel, notes: list[str]) -> Inspection:
 
     graph = model.function.graph.as_graph_def()
     nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-    trainable, frozen = count_weights(model.loaded)
+    trainable, frozen = count_weights(model.loaded or model.function.graph)
     return Inspection(
         kind=model.kind,
         inputs=model.inputs,

@@ -23,11 +23,15 @@ Permutation = tuple[int, ...] | None
 
 @dataclass(frozen=True)
 class Parameter:
-    """A weight: the name of its `tf.Variable` (without `:0`), its axis order, and whether it was a parameter."""
+    """A weight: the name of its `tf.Variable` (without `:0`), its axis order, and whether it was a parameter.
+
+    `tied` are the further names that it has in the source.
+    """
 
     variable: str
     permutation: Permutation
     trainable: bool
+    tied: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,15 @@ def write_file(path: Path, text: str) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
+def check_folder(path: Path) -> None:
+    """Raise `UsageError` unless `path` is a folder that files can be written to, or may become one."""
+    folder = path if os.path.lexists(path) else _nearest_folder(path)
+    if not folder.is_dir():
+        raise UsageError(f"cannot write to {path}: {folder} is not a folder")
+    if not os.access(folder, os.W_OK):
+        raise UsageError(f"cannot write to {path}: permission denied")
+
+
 def _nearest_folder(destination: Path) -> Path:
     """Return the closest ancestor that exists. Raises `UsageError` when it is not a folder."""
     parent = next(ancestor for ancestor in destination.absolute().parents if os.path.lexists(ancestor))

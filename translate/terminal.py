@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from translate.reports.summary import summary
+from translate.reports.text import duration, run_text, size, spec_text
 
 if TYPE_CHECKING:
     from translate.doctor import Diagnosis
@@ -59,7 +60,7 @@ def console() -> Console:
 
 def show_result(console: Console, report: Mapping[str, Any]) -> None:
     """Print the report of a translation."""
-    written = "nothing" if report["output"] is None else f"{report['output']}  {_size(report['bytes'])}"
+    written = "nothing" if report["output"] is None else f"{report['output']}  {size(report['bytes'])}"
     weights = report["weights"]
     rows = [
         ("source", f"{report['source']['path']}  {report['source']['kind']}"),
@@ -117,8 +118,6 @@ def _title(report: Mapping[str, Any]) -> str:
 
 def _timing_table(timing: Mapping[str, Any]) -> Table:
     """Return one row for each model at each size."""
-    from translate.reports.text import duration
-
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     for column in ("sizes", "model"):
         table.add_column(column, overflow="fold")
@@ -138,8 +137,6 @@ def _timing_table(timing: Mapping[str, Any]) -> Table:
 
 def _verdict_table(verdict: Mapping[str, Any]) -> Table:
     """Return one row for each output at each size: the worst of its seeds."""
-    from translate.reports.text import run_text
-
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     for column in ("sizes", "output"):
         table.add_column(column, overflow="fold")
@@ -167,15 +164,13 @@ def _verdict_table(verdict: Mapping[str, Any]) -> Table:
 
 def _cold_table(starts: Sequence[Mapping[str, Any]]) -> Table:
     """Return one row for each start of a fresh process."""
-    from translate.reports.text import duration
-
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
     table.add_column("cold start", overflow="fold")
     for column in ("first result", "imports", "load", "first call", "peak memory"):
         table.add_column(column, justify="right", no_wrap=True)
     for start in starts:
         times = [duration(start[key]) for key in ("seconds", "import_seconds", "load_seconds", "first_call_seconds")]
-        table.add_row(Text(start["label"]), *times, _size(start["peak_bytes"]))
+        table.add_row(Text(start["label"]), *times, size(start["peak_bytes"]))
     return table
 
 
@@ -190,8 +185,8 @@ def print_inspection(name: str, found: Inspection) -> None:
         *[("note", note) for note in found.notes],
     ]
     if found.translates_to is not None:
-        rows.append(("torch2tf", "every operator has a lowering"))
-    rows += [("torch2tf", text) for text in filter(None, [found.refusal, *map(str, found.problems)])]
+        rows.append((found.route, "every operator has a lowering"))
+    rows += [(found.route, text) for text in filter(None, [found.refusal, *map(str, found.problems)])]
     console().print(_grid(rows))
 
 
@@ -210,8 +205,6 @@ def print_diagnosis(found: Diagnosis) -> None:
 
 
 def _interface(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    from translate.reports.text import spec_text
-
     return [(key.removesuffix("s"), spec_text(spec)) for key in ("inputs", "outputs") for spec in report[key]]
 
 
@@ -229,12 +222,3 @@ def _grid(rows: Sequence[tuple[str, str]]) -> Table:
 
 def _weights(trainable: int, frozen: int) -> str:
     return f"{trainable:,} trainable values, {frozen:,} not" if trainable or frozen else "none as variables"
-
-
-def _size(number: int) -> str:
-    size = float(number)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"

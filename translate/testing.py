@@ -9,7 +9,6 @@ def test_the_saved_model_is_the_checkpoint():
 from __future__ import annotations
 
 import io
-import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -47,7 +46,7 @@ def assert_parity(
     """Compare two models on the same inputs, and raise `AssertionError` with a table of what differs.
 
     `source` and `target` are paths, `module:factory` names or live objects, as in `translate.open_model`; `inputs`,
-    `weights` and `unsafe_load` are those of the source, and a live PyTorch module as target takes the same `inputs`.
+    `weights` and `unsafe_load` are those of the source; a PyTorch module as target takes what the source does.
     `sample` are real inputs, a file or arrays by name, run besides the random ones. `device` is where both run
     ("cpu", "gpu:0"), `sizes` which sizes each symbolic dimension takes ({"batch": [1, 7]}), `seed` that of the first
     random inputs; `cases` replaces all of these inputs. Without `rtol` and `atol` (a number, or one for each output)
@@ -66,22 +65,21 @@ def assert_parity(
     from translate.comparison import Side, compare_pair, make_cases, open_pair
     from translate.models.device import placement
     from translate.routes import source_label
-    from translate.verify.cases import Case, InputPlan
+    from translate.verify.cases import Case, InputPlan, greatest_integers
 
     start = time.perf_counter()
     file = sample if isinstance(sample, str | Path) else None
     notes: list[str] = []
     pair = open_pair(
         Side(source, inputs, file, weights, unsafe_load=unsafe_load),
-        Side(target, inputs if _is_module(target) else (), unsafe_load=unsafe_load),
+        Side(target, unsafe_load=unsafe_load),
         placement=None if device is None else placement(device),
         notes=notes,
     )
     plan = InputPlan(sizes or {}, (seed, seed + 1), data=() if file is None else (Path(file),))
     wanted: InputPlan | list[Case] = plan if cases is None else list(cases)
     if cases is None and isinstance(sample, Mapping):
-        bounds = {name: max(int(a.max()), 1) for name, a in sample.items() if a.dtype.kind in "iu" and a.size}
-        wanted = [*make_cases(pair, plan, bounds), Case("sample", {}, None, sample)]
+        wanted = [*make_cases(pair, plan, greatest_integers(sample)), Case("sample", {}, None, sample)]
     verdict = compare_pair(pair, wanted, rtol=rtol, atol=atol).verdict
     values = verify_report(source_label(source), source_label(target), verdict, notes, time.perf_counter() - start)
     if report is not None:
@@ -92,12 +90,6 @@ def assert_parity(
     if not verdict.passed:
         raise AssertionError(failure_text(values))
     return verdict
-
-
-def _is_module(model: object) -> bool:
-    """Return whether this is a live PyTorch module, which alone does not know its inputs."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(model, torch.nn.Module)
 
 
 def failure_text(report: Report) -> str:

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-# Of the vectors that are classified.
-FEATURES = 4
+from tests.converters.classical import FEATURES, normal
 
 
 def trees(count: int, depth: int, seed: int) -> tuple[dict[str, list[Any]], list[tuple[int, int]]]:
@@ -42,3 +41,25 @@ def classes(leaves: list[tuple[int, int]], ids: list[int], weights: list[float])
         "class_ids": ids * len(leaves),
         "class_weights": weights,
     }
+
+
+def regressor(function: str, base: list[float] | None) -> dict[str, Any]:
+    """The attributes of a TreeEnsembleRegressor with two targets."""
+    attributes, leaves = trees(7, 5, 1)
+    attributes |= {"target_treeids": [tree for tree, _ in leaves for _ in range(2)]}
+    attributes |= {"target_nodeids": [node for _, node in leaves for _ in range(2)]}
+    attributes |= {"target_ids": [0, 1] * len(leaves), "target_weights": normal(2 * len(leaves))}
+    return attributes | {"n_targets": 2, "aggregate_function": function} | ({"base_values": base} if base else {})
+
+
+def classifier() -> dict[str, Any]:
+    """The attributes of a TreeEnsembleClassifier with three classes, but for their labels."""
+    attributes, leaves = trees(5, 4, 2)
+    return attributes | classes(leaves, [0, 1, 2], normal(3 * len(leaves)))
+
+
+def one_score(target: int, positive: bool) -> dict[str, Any]:
+    """The attributes of a TreeEnsembleClassifier with two classes, whose leaves speak of one, but for their labels."""
+    attributes, leaves = trees(5, 4, 3)
+    weights = np.random.default_rng(4).normal(0, 0.3, len(leaves))
+    return attributes | classes(leaves, [target], (abs(weights) if positive else weights).tolist())

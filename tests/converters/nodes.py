@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,17 @@ import onnx
 from onnx.reference import ReferenceEvaluator
 from onnxruntime import InferenceSession
 
+from tests.backend.node_suite import compare
+
 OPSET = 18
 
 Inputs = Sequence[np.ndarray | None]
 Attributes = Mapping[str, Any]
+
+
+def normal(*shape: int) -> np.ndarray:
+    """Random numbers, float32; the same for the same shape."""
+    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
 
 
 def one_node(
@@ -72,3 +79,28 @@ def onnxruntime(
     known = options.get("known", ())
     feeds = {f"x{i}": array for i, array in enumerate(inputs) if array is not None and i not in known}
     return list(InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(None, feeds))
+
+
+def check(
+    run: Callable[..., list[Any]],
+    op: str,
+    inputs: Inputs,
+    attributes: Attributes | None = None,
+    opset: int = OPSET,
+    *,
+    expected: Sequence[Any] | None = None,
+    rtol: float = 1e-5,
+    atol: float = 1e-6,
+    **options: Any,
+) -> None:
+    """Translate the node with symbolic and with fixed dimensions, `run` it, and compare both with `expected`.
+
+    `expected` is the outputs in order; without it, what `reference` gives. Dtypes and shapes must be the same too.
+    """
+    if expected is None:
+        expected = reference(op, inputs, attributes, opset, **options)
+    for dynamic in (True, False):
+        actual = run(op, inputs, attributes, opset, dynamic=dynamic, **options)
+        assert len(actual) == len(expected)
+        for one, other in zip(actual, expected, strict=True):
+            compare(one, other, rtol, atol)

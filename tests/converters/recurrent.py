@@ -59,6 +59,14 @@ def variant(name: str, op: str, directions: int) -> tuple[dict[str, np.ndarray |
     return named, attributes
 
 
+def batch_first(named: dict[str, np.ndarray | None]) -> list[np.ndarray | None]:
+    """The inputs as layout=1 wants them."""
+    return [
+        array.transpose(1, 0, 2) if array is not None and name in ("x", "initial_h", "initial_c") else array
+        for name, array in named.items()
+    ]
+
+
 COMMON = ("plain", "no bias", "sequence lengths", "initial state", "clip", "activations")
 VARIANTS = [(op, name) for op in GATES for name in COMMON] + [
     ("LSTM", "peepholes"),

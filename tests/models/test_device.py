@@ -167,7 +167,7 @@ model = open_model(saved_model, placement=one)
 model.device._name = "/CPU:1"
 with model.device.scope():
     model.loaded = tf.saved_model.load(saved_model)
-model.function = model._compiled = model.loaded.signatures["serving_default"]
+model.function = model.loaded.signatures["serving_default"]
 values = model.upload({"x": np.ones((2, 3), np.float32)})
 results = model.call(values)
 variables = model.function.graph.variables

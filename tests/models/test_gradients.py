@@ -138,6 +138,16 @@ def test_the_translation_learns_as_the_source_does(folder: Path) -> None:
     assert verdict(open_model(folder), open_model(Net(), inputs=INPUTS)).passed
 
 
+def test_double_precision_is_trained_in_double_precision(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Linear(8, 5), nn.Tanh()).double()
+    source = open_model(module, inputs=["input:batch,8:float64"])
+    torch2tf(source, tmp_path / "model", verify=False)
+    case = Case("random", {"batch": 2}, 0, example_feeds(source.inputs, {"batch": 2}))
+    curve = compare_gradients(source, open_model(tmp_path / "model"), case).curve
+    # A learning rate that was a float32 in between would leave 1e-9.
+    assert curve is not None and curve.max_abs < 1e-14
+
+
 def test_renamed_inputs_have_gradients(folder: Path) -> None:
     renamed = RenamedInputs(open_model(Net(), inputs=INPUTS), {"x": "image", "ids": "ids"})
     found = renamed.gradients({"image": FEEDS["x"], "ids": FEEDS["ids"]}, total)

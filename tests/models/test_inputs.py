@@ -150,3 +150,12 @@ def test_load_sample_refuses(tmp_path: Path) -> None:
         (tmp_path / name).write_text("no sample")
         with pytest.raises(OpenError):
             inputs.load_sample(tmp_path / name)
+
+
+def test_long_sizes_are_for_one_open_length() -> None:
+    sound = [Spec("sound", "float32", ("batch", "samples"))]
+    for sizes in inputs.long_sizes(sound):
+        assert sizes["samples"] >= 16384 and sizes["batch"] < 10
+    assert len({sizes["samples"] for sizes in inputs.long_sizes(sound)}) > 1
+    assert inputs.long_sizes([Spec("image", "float32", ("batch", "height", "width", 3))]) == []
+    assert inputs.long_sizes([Spec("x", "float32", ("batch", 3))]) == []

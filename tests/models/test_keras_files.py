@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import sys
@@ -159,3 +160,85 @@ class TestKeras2:
         assert open_model(tmp_path / "model.keras").outputs[0].shape == (None, 2)
         with pytest.raises(UntrustedError, match=r"builtins\.eval"):
             open_model(tmp_path / "evil.keras")
+
+
+FACTORY = """
+import keras
+
+def make(width=3):
+    return keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(width, activation="relu", name="y")])
+
+def wide():
+    return make(5)
+
+class Deep(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = keras.layers.Dense(3), keras.layers.Dense(2)
+
+    def call(self, x):
+        return self.last(self.first(x))
+
+class Deeper(Deep):
+    def __init__(self):
+        super().__init__()
+        self.middle = [keras.layers.Dense(3)]
+
+    def call(self, x):
+        return self.last(self.middle[0](self.first(x)))
+"""
+
+
+@pytest.fixture
+def factory(tmp_path: Path) -> Path:
+    path = tmp_path / "networks.py"
+    path.write_text(FACTORY)
+    return path
+
+
+@pytest.mark.parametrize("name", ["model.weights.h5", "model.h5", "model.keras", "legacy.h5", "legacy.weights.h5"])
+def test_a_factory_gets_its_weights(network: keras.Model, tmp_path: Path, factory: Path, name: str) -> None:
+    path = tmp_path / name
+    if name.startswith("legacy"):
+        # As Keras 2's save_weights wrote: a group for each layer, their names in attributes.
+        layer = network.layers[-1]
+        with h5py.File(path, "w") as file:
+            file.attrs["layer_names"] = [b"y"]
+            group = file.create_group("y")
+            group.attrs["weight_names"] = [b"y/kernel:0", b"y/bias:0"]
+            for key, array in zip(("y/kernel:0", "y/bias:0"), layer.get_weights(), strict=True):
+                group[key] = array
+    elif name == "model.weights.h5":
+        network.save_weights(path)
+    else:
+        network.save(path)
+    model = open_model(f"{factory}:make", weights=path)
+    np.testing.assert_array_equal(model.run({"x": X})["y"], network(X).numpy())
+
+
+def test_a_subclass_gets_its_weights(tmp_path: Path, factory: Path) -> None:
+    spec = importlib.util.spec_from_file_location("networks_of_a_test", factory)
+    assert spec is not None and spec.loader is not None
+    networks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(networks)
+    trained = networks.Deep()
+    expected = trained(X).numpy()
+    trained.save_weights(tmp_path / "deep.weights.h5")
+    model = open_model(f"{factory}:Deep", weights=tmp_path / "deep.weights.h5", inputs=["x:batch,4"])
+    (result,) = model.run({"x": X}).values()
+    np.testing.assert_array_equal(result, expected)
+    # Nothing of this may be left at random.
+    with pytest.raises(OpenError, match=r"deep\.weights\.h5 does not fit"):
+        open_model(f"{factory}:Deeper", weights=tmp_path / "deep.weights.h5", inputs=["x:batch,4"])
+
+
+def test_weights_that_do_not_fit_are_refused(network: keras.Model, tmp_path: Path, factory: Path) -> None:
+    network.save_weights(tmp_path / "model.weights.h5")
+    with pytest.raises(OpenError, match=r"model\.weights\.h5 does not fit sequential"):
+        open_model(f"{factory}:wide", weights=tmp_path / "model.weights.h5")
+    with pytest.raises(OpenError, match="holds no weights for Keras"):
+        open_model(f"{factory}:make", weights=factory)
+    with pytest.raises(OpenError, match="no such weights file"):
+        open_model(f"{factory}:make", weights=tmp_path / "none.weights.h5")
+    with pytest.raises(OpenError, match=r"path/file\.py:factory --weights"):
+        open_model(tmp_path / "model.weights.h5")

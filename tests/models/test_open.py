@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tests import torchvision_ops
 from translate.errors import OpenError, UntrustedError, UsageError
-from translate.models import open_model
+from translate.models import Spec, open_model
 from translate.models.archive import foreign_globals, identify
 
 SOURCE = """
@@ -216,6 +216,21 @@ def test_tied_weights_in_safetensors(folder: Path) -> None:
     module = Tied()
     open_model(module, inputs=["ids:batch:int64"], weights="tied.safetensors")
     assert bool((module.head.weight == 1).all())
+
+
+def test_the_inputs_of_the_model_that_it_is_compared_with() -> None:
+    notes: list[str] = []
+    # The only input, whatever it is called there; nameless open dimensions are symbolic here.
+    model = open_model(nn.Linear(4, 2), expected=[Spec("images", "float32", (None, 4))], notes=notes)
+    assert model.inputs == (Spec("input", "float32", ("batch", 4)),)
+    assert "its inputs are taken to be like the source's" in "".join(notes)
+    # What it says itself counts.
+    declared = open_model(nn.Linear(4, 2), inputs=["input:n,4"], expected=["images:batch,7"])
+    assert declared.inputs == (Spec("input", "float32", ("n", 4)),)
+    two = open_model(nn.Bilinear(4, 3, 2), expected=["input2:batch,3", "input1:batch,4"])
+    assert [spec.name for spec in two.inputs] == ["input1", "input2"]
+    with pytest.raises(UsageError, match="forward has no such argument"):
+        open_model(nn.Bilinear(4, 3, 2), expected=["left:batch,3", "right:batch,4"])
 
 
 def test_sample(folder: Path) -> None:

@@ -89,6 +89,12 @@ def test_variadic_forward() -> None:
     assert [spec.name for spec in model.inputs] == ["input_0", "bias"]
 
 
+def test_no_inputs() -> None:
+    model = wrap(lambda: torch.arange(3.0))
+    assert model.inputs == ()
+    np.testing.assert_array_equal(model.run({})["output"], [0, 1, 2])
+
+
 def test_outputs_have_symbolic_dimensions() -> None:
     model = wrap(lambda x: {"double": torch.cat([x, x]), "same": x.sum(2), "fixed": torch.ones(2, 2)}, "x:batch,3,seq")
     assert model.outputs == (

@@ -254,9 +254,24 @@ def test_small_errors_that_add_up_are_nobodys_fault(small, tmp_path, monkeypatch
         return Tolerance("calibrated", 1e-30, 1e-30) if noise is None else tolerance_for(name, value, noise, rtol, atol)
 
     monkeypatch.setattr("translate.verify.bisect._Bisection._noise", lambda self, values: {})
+    monkeypatch.setattr("translate.verify.bisect._Bisection._perturbed_noise", lambda self, names: {})
     monkeypatch.setattr("translate.verify.bisect.tolerance_for", strict)
     rounding = 1 + np.finfo(np.float32).eps
     assert small.bisect(Patched(small.target(tmp_path / "model"), inner=rounding)) is None
     finding = small.bisect(Patched(small.target(tmp_path / "other"), inner=1.0001))
     assert finding is not None
     assert finding.value == "shifted"
+
+
+def test_a_size_that_rounding_changes(tmp_path):
+    # The neighbour of the denormal, zero, is not positive.
+    text = """<ir_version: 10, opset_import: ["" : 18]>
+    net (float[4] x) => (float[n] y) <float zero = {0.0}, float scale = {1.5}>
+    { positive = Greater(x, zero)  scaled = Mul(x, scale)  kept = Compress(scaled, positive)  y = Exp(kept) }"""
+    graph = ir.from_proto(onnx.parser.parse_model(text))
+    wrong = graph.clone()
+    wrong.graph.initializers["scale"].const_value = ir.tensor(np.float32(1.6), name="scale")
+    case = Case("random", {}, 0, {"x": np.float32([1.1, -2.2, 1e-40, 3.3])})
+    finding = bisect(OnnxModel(graph.clone()), OnnxModel(wrong), graph, case)
+    assert finding is not None
+    assert (finding.value, finding.operator) == ("scaled", "Mul")

@@ -151,6 +151,20 @@ def test_saved_cases_replay(tmp_path: Path) -> None:
         save_cases(made, tmp_path / "inputs")
 
 
+def test_cases_are_saved_in_a_folder_of_their_own(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for place in (file, file / "below"):
+        with pytest.raises(UsageError, match="cannot write"):
+            save_cases([], place)
+
+
+@pytest.mark.parametrize("size", [10**14, 2**62])
+def test_sizes_that_no_memory_holds(size: int) -> None:
+    with pytest.raises(UsageError, match="input x cannot be made"):
+        list(cases([Spec("x", "float32", ("batch", 8))], plan=InputPlan(sizes={"batch": [size]})))
+
+
 def test_saved_text_is_not_pickled(tmp_path: Path) -> None:
     case = Case("data a.npz", {}, None, {"text": np.array(["one", "twenty"], object)})
     (path,) = save_cases([case], tmp_path / "inputs")

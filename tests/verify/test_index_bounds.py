@@ -53,6 +53,8 @@ IDS = "int64[n] ids"
         ("a = Min(ids, one)  y = Gather(table, a)", None),
         ("a = Mod(ids, ten)  y = Gather(table, a)", 6),
         ("a = Min(ids, ten)  y = Gather(table, a)", 6),
+        # Negative numbers count from the end.
+        ("c = Less(ids, one)  a = Add(ids, ten)  b = Where(c, a, ids)  y = Gather(table, b)", 6),
         # The smaller of two tables.
         ("a = Gather(table, ids)  b = Gather(few, ids)  y = Identity(a)", 2),
         # Used as a number, as a truth, as a condition, as the size of something.
@@ -143,3 +145,9 @@ def test_language_models_of_torch(name: str, expected: dict[str, int]) -> None:
     model.run(feeds)
     with pytest.raises(Exception, match="index out of range"):
         model.run({key: array + found.get(key, 0) for key, array in feeds.items()})
+
+
+def test_a_number_that_runs_through_a_deep_network() -> None:
+    # As a picture of integers does; it ends at the first operator after which it indexes nothing.
+    layers = "  ".join(f"x{i + 1} = Relu(x{i})" for i in range(1500))
+    assert bounds(IDS, f"x0 = Cast<to = 1>(ids)  {layers}  y = Relu(x1500)") == {}

@@ -54,6 +54,20 @@ class Changed(Model):
 X = np.float32([[0.1, 0.7, 0.70000005, 0.2, 0.3], [0.9, 0.3, 0.1, 0.2, 0.4]])
 
 
+def test_the_graph_is_made_only_when_an_integer_differs() -> None:
+    made = []
+
+    def make() -> ir.Model:
+        made.append(graph())
+        return made[-1]
+
+    cases = [Case("random", {"n": 2}, 0, {"x": X})]
+    assert compare(OnnxModel(graph()), Changed(), cases, graph=make).passed
+    assert not made
+    assert compare(OnnxModel(graph()), Changed(best=np.int32([1, 0])), cases, graph=make).passed
+    assert len(made) == 1
+
+
 def verdict(**changes: Array) -> Verdict:
     return compare(OnnxModel(graph()), Changed(**changes), [Case("random", {"n": 2}, 0, {"x": X})], graph=graph())
 

@@ -268,7 +268,9 @@ def test_the_seed_decides_the_inputs() -> None:
 
 def test_an_empty_output_is_said() -> None:
     empty = Function(lambda x: x[:, :0], outputs=("batch", 0))
-    assert "the output is empty" in notes(compare(empty, empty))
+    verdict = compare(empty, empty)
+    assert "the output is empty" in notes(verdict)
+    assert verdict.warnings == ()
 
 
 class Rounding(Function):
@@ -328,6 +330,14 @@ def test_a_source_that_is_mostly_rounding_is_a_warning() -> None:
     assert verdict.passed
     assert "rounding alone changes more than half of the digits" in "".join(verdict.warnings)
     assert compare(Rounding(1e-5), Rounding(1e-5)).warnings == ()
+
+
+def test_a_source_that_draws_random_numbers_is_a_warning() -> None:
+    generator = np.random.default_rng(0)
+    random = Function(lambda x: x + generator.random(x.shape, np.float32))
+    warnings = "".join(compare(random, random).warnings)
+    assert 'two runs of the source on the same inputs differ in output "y"' in warnings
+    assert "rounding alone" not in warnings
 
 
 def linear(weight: Array, dtype: str = "float32") -> Function:

@@ -240,6 +240,11 @@ def test_the_sweep_keeps_within_what_the_model_allows() -> None:
     model = Fake(Clock(), "a", 0.5)
     model.ranges = {"batch": (2, 16)}  # type: ignore[attr-defined]
     assert sweep(model, (1, 8, 32)) == {"batch": [8]}
+    assert sweep(model, (32,), {"batch": [4]}) == {"batch": [4]}
+    with pytest.raises(UsageError, match="batch lies between 2 and 16"):
+        sweep(model, (1, 32))
+    model.ranges = {"batch": (16, 32)}  # type: ignore[attr-defined]
+    assert 16 <= sweep(model)["batch"][0] <= 32
 
 
 def test_cold_starts_have_their_place() -> None:

@@ -56,3 +56,13 @@ def test_zeros_and_denormals() -> None:
     assert calibrated(np.zeros(3, np.float32), None).maximum == 4 * eps
     assert calibrated(np.float32([1e-40]), None) == Tolerance("calibrated", maximum=tiny, rms=tiny)
     assert calibrated(np.float32([np.inf, np.nan, 1]), None).maximum == 4 * eps
+
+
+def test_one_step_of_a_grid_is_always_allowed() -> None:
+    value = np.asarray([0.5, 0.25, -0.75], np.float32)
+    assert calibrated(value, None).maximum < 1e-5
+    limits = calibrated(value, None, step=0.25)
+    assert 0.25 <= limits.maximum < 0.25001
+    assert limits.rms == 0.25
+    # Larger noise stays the rule.
+    assert calibrated(value, Noise("float64", 0.5, 0.5), step=0.25).maximum == 3.0

@@ -1,11 +1,13 @@
-"""A model of one node, as the backends' `run_node` needs it."""
+"""One node as a model: what ONNX's backend interface has besides `prepare`, whatever the framework."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import onnx
+from onnx.backend.base import Backend
 
 
 def one_node(
@@ -25,3 +27,20 @@ def one_node(
     version = onnx.defs.onnx_opset_version() if opset is None else opset
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid(node.domain, version)])
     return model, list(arrays.values())
+
+
+class NodeBackend(Backend):
+    """A backend that runs one node as it runs a model."""
+
+    @classmethod
+    def run_node(
+        cls,
+        node: onnx.NodeProto,
+        inputs: Any,
+        device: str = "CPU",
+        outputs_info: Sequence[tuple[np.dtype[Any], tuple[int, ...]]] | None = None,
+        **kwargs: Any,
+    ) -> tuple[Any, ...]:
+        """Run one node on `inputs`, in onnx's newest opset unless `opset_version` is given."""
+        model, arrays = one_node(node, inputs, kwargs.get("opset_version"))
+        return cls.run_model(model, arrays, device)

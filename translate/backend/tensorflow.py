@@ -5,16 +5,15 @@ It has the calls of `onnx.backend.base.Backend`, so that users of onnx-tf switch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 import tensorflow as tf
-from onnx.backend.base import Backend, BackendRep, Device, DeviceType, namedtupledict
+from onnx.backend.base import BackendRep, Device, DeviceType, namedtupledict
 
-from translate.backend.nodes import one_node
+from translate.backend.nodes import NodeBackend
 from translate.converters.onnx_to_tf.dtypes import tf_dtype
 from translate.converters.onnx_to_tf.export import Program
 from translate.converters.passes import prepare as run_passes
@@ -51,7 +50,7 @@ def _numpy(value: Any) -> Any:
     return [_numpy(item) for item in value] if isinstance(value, list) else value.numpy()
 
 
-class TensorFlowBackend(Backend):
+class TensorFlowBackend(NodeBackend):
     """Runs ONNX models in TensorFlow."""
 
     @classmethod
@@ -63,24 +62,6 @@ class TensorFlowBackend(Backend):
             if value.dtype is not None:
                 tf_dtype(value.dtype)
         return TensorFlowRep(translated, tf_device(device))
-
-    @classmethod
-    def run_model(cls, model: onnx.ModelProto, inputs: Any, device: str = "CPU", **kwargs: Any) -> tuple[Any, ...]:
-        """Translate `model` and run it once."""
-        return cls.prepare(model, device, **kwargs).run(inputs)
-
-    @classmethod
-    def run_node(
-        cls,
-        node: onnx.NodeProto,
-        inputs: Any,
-        device: str = "CPU",
-        outputs_info: Sequence[tuple[np.dtype[Any], tuple[int, ...]]] | None = None,
-        **kwargs: Any,
-    ) -> tuple[Any, ...]:
-        """Run one node on `inputs`, in onnx's newest opset unless `opset_version` is given."""
-        model, arrays = one_node(node, inputs, kwargs.get("opset_version"))
-        return cls.run_model(model, arrays, device)
 
     @classmethod
     def supports_device(cls, device: str) -> bool:

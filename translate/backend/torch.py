@@ -5,17 +5,17 @@ It has the calls of `onnx.backend.base.Backend`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 import torch
-from onnx.backend.base import Backend, BackendRep, Device, DeviceType, namedtupledict
+from onnx.backend.base import BackendRep, Device, DeviceType, namedtupledict
 from torch import fx
 
-from translate.backend.nodes import one_node
+from translate.backend.nodes import NodeBackend
 from translate.converters.lowering.bind import Form
 from translate.converters.onnx_to_torch.dtypes import to_numpy, to_torch, torch_dtype
 from translate.converters.onnx_to_torch.export import Program
@@ -91,7 +91,7 @@ def _numpy(value: Any) -> Any:
     return [_numpy(item) for item in value] if isinstance(value, list | tuple) else to_numpy(value)
 
 
-class TorchBackend(Backend):
+class TorchBackend(NodeBackend):
     """Runs ONNX models in PyTorch."""
 
     @classmethod
@@ -103,24 +103,6 @@ class TorchBackend(Backend):
             if value.dtype is not None:
                 torch_dtype(value.dtype)
         return TorchRep(translated, torch_device(device))
-
-    @classmethod
-    def run_model(cls, model: onnx.ModelProto, inputs: Any, device: str = "CPU", **kwargs: Any) -> tuple[Any, ...]:
-        """Translate `model` and run it once."""
-        return cls.prepare(model, device, **kwargs).run(inputs)
-
-    @classmethod
-    def run_node(
-        cls,
-        node: onnx.NodeProto,
-        inputs: Any,
-        device: str = "CPU",
-        outputs_info: Sequence[tuple[np.dtype[Any], tuple[int, ...]]] | None = None,
-        **kwargs: Any,
-    ) -> tuple[Any, ...]:
-        """Run one node on `inputs`, in onnx's newest opset unless `opset_version` is given."""
-        model, arrays = one_node(node, inputs, kwargs.get("opset_version"))
-        return cls.run_model(model, arrays, device)
 
     @classmethod
     def supports_device(cls, device: str) -> bool:

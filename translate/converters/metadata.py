@@ -9,6 +9,10 @@ if TYPE_CHECKING:
 
 # On an initializer: "parameter" or "buffer", as it was in the PyTorch module.
 KIND = "translate.kind"
+# On an initializer with several names in the PyTorch module: the others, with commas between.
+TIED = "translate.tied"
+# On an initializer that came from PyTorch: it goes back with the axes that it had there.
+KEEP = "translate.keep"
 # On an output: its name in the source, which ONNX cannot call it by if an input is called the same.
 NAME = "translate.name"
 # On the model: whether it returns one tensor ("single"), a "tuple" or a "dict".
@@ -20,6 +24,11 @@ PADDING = "translate.padding"
 PERMUTATION = "translate.permutation"
 # On a value that the layout pass made: the name of the source's value that it is, empty where it is none of them.
 ORIGIN = "translate.origin"
+
+
+def other_names(value: ir.Value) -> tuple[str, ...]:
+    """Return the further names of a weight that is tied."""
+    return tuple(value.metadata_props[TIED].split(",")) if TIED in value.metadata_props else ()
 
 
 def source_name(value: ir.Value) -> str:

@@ -96,31 +96,37 @@ def _output_like(input: Tensor, hidden: Tensor, bidirectional: bool) -> Tensor:
 
 
 class _OpaqueVF:
-    """Stands for `torch._VF` inside torch.nn.modules.rnn; packed sequences are left alone."""
+    """Stands for `torch._VF` inside torch.nn.modules.rnn."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(_VF, name)
 
-    def lstm(self, input: Tensor, second: Any, third: Any, *options: Any) -> Any:
-        # Packed sequences have another signature; a projection (proj_size) has a fifth weight: ONNX has neither.
-        if isinstance(second, Tensor) or third[-1].shape[0] != third[0].shape[0]:
-            return _VF.lstm(input, second, third, *options)
-        return torch.ops.translate.lstm(input, second, third, *_kept(options))
+    def lstm(self, *arguments: Any) -> Any:
+        return opaque_lstm(*arguments)
 
     def gru(self, *arguments: Any) -> Any:
-        return self._simple("gru", *arguments)
+        return opaque_rnn("gru", *arguments)
 
     def rnn_tanh(self, *arguments: Any) -> Any:
-        return self._simple("rnn_tanh", *arguments)
+        return opaque_rnn("rnn_tanh", *arguments)
 
     def rnn_relu(self, *arguments: Any) -> Any:
-        return self._simple("rnn_relu", *arguments)
+        return opaque_rnn("rnn_relu", *arguments)
 
-    @staticmethod
-    def _simple(kind: str, input: Tensor, hidden: Tensor, params: Any, *options: Any) -> Any:
-        if isinstance(params, Tensor):
-            return getattr(_VF, kind)(input, hidden, params, *options)
-        return torch.ops.translate.rnn(input, hidden, params, kind, *_kept(options))
+
+def opaque_lstm(input: Tensor, second: Any, third: Any, *options: Any) -> Any:
+    """Call torch.lstm as one operator that torch.export does not look into; packed sequences are left alone."""
+    # Packed sequences have another signature; a projection (proj_size) has a fifth weight: ONNX has neither.
+    if isinstance(second, Tensor) or third[-1].shape[0] != third[0].shape[0]:
+        return _VF.lstm(input, second, third, *options)
+    return torch.ops.translate.lstm(input, second, third, *_kept(options))
+
+
+def opaque_rnn(kind: str, input: Tensor, hidden: Tensor, params: Any, *options: Any) -> Any:
+    """Call torch.gru, torch.rnn_tanh or torch.rnn_relu, as `kind` says, in the same way."""
+    if isinstance(params, Tensor):
+        return getattr(_VF, kind)(input, hidden, params, *options)
+    return torch.ops.translate.rnn(input, hidden, params, kind, *_kept(options))
 
 
 def _kept(options: Sequence[Any]) -> tuple[Any, ...]:

@@ -22,8 +22,9 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, OutputKind
 from torch.utils import _pytree as pytree
 
-from translate.converters.metadata import KIND, NAME, PADDING, STRUCTURE
+from translate.converters.metadata import KIND, NAME, PADDING, STRUCTURE, TIED
 from translate.converters.torch_patches import symbolic_sizes, translation_table
+from translate.converters.torch_recurrence import without_recurrence
 from translate.errors import ExportError
 from translate.models.base import Spec
 from translate.models.inputs import default_sizes, example_feeds, size_of, symbols
@@ -81,7 +82,7 @@ def _from_program(model: TorchModel, program: ExportedProgram, result: Any) -> i
     exported = written.model
     _mark_padding(exported, written.exported_program or program)
     _rename_dims(exported, names)
-    _name_initializers(exported, *_weights(model))
+    _name_initializers(exported, *_weights(model), _names_of_tied(model))
     _name_interface(exported, [spec.name for spec in model.inputs], list(flatten(result)))
     exported.metadata_props[STRUCTURE] = structure_of(result)
     model.exported = written.exported_program
@@ -92,7 +93,7 @@ def _write(model: TorchModel, program: ExportedProgram) -> torch.onnx.ONNXProgra
     """Run torch.onnx.export on a program. Raises `ExportError`."""
     try:
         # Attention on tensors that need gradients has other strides, at which views of the program may fail.
-        with torch.no_grad():
+        with torch.no_grad(), without_recurrence(program):
             written = torch.onnx.export(
                 program, dynamo=True, optimize=False, verbose=False, custom_translation_table=translation_table()
             )
@@ -340,7 +341,7 @@ def _torchscript_export(model: TorchModel, module: Any, args: tuple[Any, ...], k
             value.shape = None
     for value, spec in zip(exported.graph.outputs, model.outputs, strict=True):
         value.shape = None if spec.shape is None else ir.Shape(spec.shape)
-    _name_initializers(exported, *_weights(model))
+    _name_initializers(exported, *_weights(model), _names_of_tied(model))
     _name_interface(exported, [spec.name for spec in model.inputs], outputs)
     exported.metadata_props[STRUCTURE] = model.structure
     return exported
@@ -389,8 +390,21 @@ def _weights(model: TorchModel) -> tuple[dict[str, torch.Tensor], dict[str, torc
     )
 
 
+def _names_of_tied(model: TorchModel) -> dict[tuple[object, ...], list[str]]:
+    """Return all names of each tensor of the source that has several."""
+    state = model.flat.state_dict() if model.program is None else model.program.state_dict
+    names: dict[tuple[object, ...], list[str]] = {}
+    for name, tensor in state.items():
+        if isinstance(tensor, torch.Tensor) and tensor.numel():
+            names.setdefault(_place(tensor), []).append(name.removeprefix("module."))
+    return {place: several for place, several in names.items() if len(several) > 1}
+
+
 def _name_initializers(
-    model: ir.Model, parameters: Mapping[str, torch.Tensor], buffers: Mapping[str, torch.Tensor]
+    model: ir.Model,
+    parameters: Mapping[str, torch.Tensor],
+    buffers: Mapping[str, torch.Tensor],
+    tied: Mapping[tuple[object, ...], Sequence[str]],
 ) -> None:
     """Give initializers the source's names, mark what they are, and keep tied ones once."""
     weights = {**buffers, **parameters}
@@ -408,6 +422,9 @@ def _name_initializers(
             continue
         _rename(model, value, name)
         value.metadata_props[KIND] = "parameter" if name in parameters else "buffer"
+        others = [other for other in tied.get(_place(weights[name]), ()) if other != name] if name in weights else []
+        if others:
+            value.metadata_props[TIED] = ",".join(others)
 
 
 def _place(tensor: torch.Tensor) -> tuple[object, ...]:

@@ -23,10 +23,12 @@ _ZIP = b"PK\x03\x04"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 # Four bytes after the beginning of a flatbuffer.
 _TFLITE = b"TFL3"
+# saved_model.pb: a schema version of one, then the graphs. An old ONNX file may begin so, too.
+_SAVED_MODEL = b"\x08\x01\x12"
 
 
 def identify(path: Path) -> str:
-    """Return "pt2", "torchscript", "pickle", "onnx", "keras", "hdf5" or "tflite", whatever the file is called.
+    """Return "pt2", "torchscript", "pickle", "onnx", "keras", "hdf5", "tflite" or "graph", whatever it is called.
 
     Raises `OpenError` for empty, text, truncated and unknown files.
     """
@@ -40,15 +42,27 @@ def identify(path: Path) -> str:
         return "hdf5"
     if head[4:8] == _TFLITE:
         return "tflite"
+    if head.startswith(_SAVED_MODEL) and path.suffix == ".pb":
+        raise OpenError(f"{path} is the graph of a SavedModel, whose weights are in other files: give the folder")
     if head[0] == 0x80:
         return "pickle"
     # An ONNX file begins with field 1, the IR version, or (rarely) another field of ModelProto.
     if head[0] == 0x08 or path.suffix == ".onnx":
         return "onnx"
+    if _is_graph_def(head):
+        return "graph"
     if all(byte >= 32 or byte in b"\t\n\r\f" for byte in head):
         hint = f"; name what makes the model: {path}:factory" if path.suffix == ".py" else ""
         raise OpenError(f"{path} is a text file, not a model{hint}")
     raise OpenError(f"{path} is no kind of model that is known here; it begins with {head[:8].hex(' ')}")
+
+
+def _is_graph_def(head: bytes) -> bool:
+    """Say whether a file begins as a `GraphDef`: field 1, a node, of some length, and in it field 1, its name."""
+    if head[0] != 0x0A:
+        return False
+    length = next((place for place, byte in enumerate(head[1:11], 1) if byte < 0x80), len(head))
+    return head[length + 1 : length + 2] == b"\x0a"
 
 
 def _identify_zip(path: Path) -> str:

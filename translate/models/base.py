@@ -52,10 +52,11 @@ class Model(ABC):
     """Anything that can be run.
 
     `kind` says what it is for people ("PyTorch ExportedProgram"); `inputs` and `outputs` are in the model's own
-    order.
+    order. `differentiable` says whether it has `gradients`.
     """
 
     kind: str
+    differentiable: bool = False
     inputs: tuple[Spec, ...]
     outputs: tuple[Spec, ...]
 

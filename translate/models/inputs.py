@@ -255,6 +255,22 @@ def default_sizes(specs: Sequence[Spec], ranges: Mapping[str, tuple[int, int]] |
     return [_distinct_sizes(specs, names, first, skip, ranges or {}) for skip, first in enumerate(wanted)]
 
 
+# Of fewer samples, sound makes no frame of a spectrogram.
+_LONG = 1 << 14
+
+
+def long_sizes(specs: Sequence[Spec]) -> list[dict[str, int]]:
+    """Choose sizes for what runs on nothing short, such as sound, as `default_sizes` does.
+
+    There are none where not exactly one size beside the batch is open: images of that size are too large.
+    """
+    batches = {spec.shape[0] for spec in open_dims(specs) if spec.shape}
+    others = [name for name in symbols(specs) if name not in batches]
+    if len(others) != 1:
+        return []
+    return [{**sizes, others[0]: _LONG + 1000 * place} for place, sizes in enumerate(default_sizes(specs))]
+
+
 def _distinct_sizes(
     specs: Sequence[Spec],
     names: Sequence[str],
@@ -292,21 +308,21 @@ def example_feeds(
 
     An input that is not in `distributions` is standard normal where it holds real numbers, fair coins where Booleans,
     and evenly drawn from 0 to 1, or 0 to `bounds[name]`, inclusive, where integers. Raises `UsageError` for an
-    input without a known rank or of dtype text, and for a distribution that does not fit its input.
+    input without a known rank or of dtype text, for a distribution that does not fit its input, and for sizes that no
+    memory holds.
     """
     generator = np.random.default_rng(seed)
     bounds, distributions = bounds or {}, distributions or {}
-    return {
-        spec.name: draw(
-            generator,
-            spec,
-            shape_at(spec, sizes),
-            numpy_dtype(spec.dtype),
-            bounds.get(spec.name, 1),
-            distributions.get(spec.name),
-        )
-        for spec in open_dims(specs)
-    }
+    feeds: dict[str, Array] = {}
+    for spec in open_dims(specs):
+        shape, dtype = shape_at(spec, sizes), numpy_dtype(spec.dtype)
+        bound, distribution = bounds.get(spec.name, 1), distributions.get(spec.name)
+        try:
+            feeds[spec.name] = draw(generator, spec, shape, dtype, bound, distribution)
+        except (MemoryError, ValueError) as error:
+            # ValueError is numpy's word for what no memory could hold.
+            raise UsageError(f"input {spec.name} cannot be made of the sizes {list(shape)}: {error}") from error
+    return feeds
 
 
 def shape_at(spec: Spec, sizes: Mapping[str, int]) -> tuple[int, ...]:

@@ -7,12 +7,14 @@ import contextlib
 import json
 import re
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from translate.errors import OpenError, UntrustedError
 
@@ -46,6 +48,44 @@ def load_keras(path: Path, *, unsafe_load: bool, notes: list[str]) -> Any:
             what = f"names code outside Keras, which Keras 2 would run ({', '.join(foreign)})"
             _check_trust(path, what, "load it where that code is, and save it with Keras 3", unsafe_load, notes)
         return _load_with_keras_2(path, suffix, unsafe_load, notes, error)
+
+
+def load_keras_weights(model: Any, path: Path) -> None:
+    """Load what `model.save_weights` wrote, or the weights of a whole model, into a built `keras.Model`.
+
+    `path` is a file in HDF5, of Keras 3 or the legacy format, or a `.keras` archive. Raises `OpenError` for another
+    file, and where it does not fit the model.
+    """
+    if not path.is_file():
+        raise OpenError(f"no such weights file: {path}")
+    suffix = ".keras" if zipfile.is_zipfile(path) else _format_of_weights(path)
+    weights = [weight for weight in model.weights if "float" in str(weight.dtype)]
+    for weight in weights:
+        weight.assign(np.full(weight.shape, np.nan))
+    try:
+        with _linked(path, suffix) as file, warnings.catch_warnings():
+            # Keras only warns of what it did not load, and also where it found it elsewhere in the file.
+            warnings.simplefilter("ignore")
+            model.load_weights(file)
+    except Exception as error:
+        # As above.
+        raise OpenError(f"{path} does not fit {model.name}: {_first_lines(error)}") from error
+    left = [getattr(weight, "path", weight.name) for weight in weights if np.isnan(weight.numpy()).all()]
+    if left:
+        raise OpenError(f"{path} does not fit {model.name}: it has nothing for {', '.join(left[:4])}")
+
+
+def _format_of_weights(path: Path) -> str:
+    """Return the ending by which Keras knows the format of a file of weights."""
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            return ".h5" if "layer_names" in file.attrs or "model_weights" in file else ".weights.h5"
+    except OSError as error:
+        raise OpenError(
+            f"{path} holds no weights for Keras, which are .weights.h5, .h5 or .keras files ({error})"
+        ) from error
 
 
 def _load_with_keras_2(path: Path, suffix: str, unsafe_load: bool, notes: list[str], refusal: Exception) -> Any:
@@ -99,7 +139,7 @@ def _read_h5(path: Path) -> tuple[Any, str]:
         few = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
         raise OpenError(
             f"{path} holds the weights of a model ({few}), not the model: the Python code that builds it is missing.\n"
-            "  Build it there, call model.load_weights on this file and model.save('model.keras'), and open that"
+            f"  Name the function or class that makes the model: path/file.py:factory --weights {path}"
         )
     try:
         return json.loads(config), version.decode() if isinstance(version, bytes) else str(version)
@@ -145,6 +185,12 @@ def _named(path: Path, suffix: str) -> Iterator[str]:
     if path.is_dir() or path.suffix == suffix:
         yield str(path)
         return
+    with _linked(path, suffix) as link:
+        yield link
+
+
+@contextlib.contextmanager
+def _linked(path: Path, suffix: str) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         link = Path(folder, f"model{suffix}")
         link.symlink_to(path.resolve())

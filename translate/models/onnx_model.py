@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -19,8 +18,9 @@ from translate.models.device import Placement
 from translate.models.inputs import merge_specs, symbols
 from translate.models.perturb import neighbouring_feeds, neighbours
 
-# A protobuf message cannot be longer than 2 GiB; the graph itself needs some of it.
-_MAX_PROTO_BYTES = 1_900_000_000
+# Weights of more bytes are handed over as they are; shape inference wants to see the small ones in the graph.
+_SMALL = 1024
+_HANDED_OVER = np.typecodes["AllInteger"] + "?efd"
 # Every onnxruntime since 1.19 reads this version of the file format.
 _OLD_IR_VERSION = 10
 
@@ -50,6 +50,7 @@ class OnnxModel(Model):
         self._perturbed: dict[int, OnnxModel] = {}
         # Off for a graph that is there to show its every value: the runtime would fuse them away.
         self._optimize = True
+        self._weights: Mapping[str, Array] = {}
         initializers = model.graph.initializers
         # Before IR version 4 every initializer was listed as an input too.
         self.inputs = tuple(_spec(value) for value in model.graph.inputs if value.name not in initializers)
@@ -181,16 +182,35 @@ class OnnxModel(Model):
 
         if self.path is not None and self.model.ir_version <= _OLD_IR_VERSION:
             return onnxruntime.InferenceSession(str(self.path), options, providers=providers, **_SAFE)
+        skeleton, weights = _apart(self.model)
         # onnxruntime refuses a newer file format than it was built with, though what came after is only metadata.
-        self.model.ir_version = min(self.model.ir_version, _OLD_IR_VERSION)
-        weights = sum(v.const_value.nbytes for v in self.model.graph.initializers.values() if v.const_value is not None)
-        if weights < _MAX_PROTO_BYTES:
-            proto = ir.serde.serialize_model(self.model).SerializeToString()
-            return onnxruntime.InferenceSession(proto, options, providers=providers, **_SAFE)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "model.onnx")
-            ir.save(self.model, path, external_data="model.onnx.data")
-            return onnxruntime.InferenceSession(str(path), options, providers=providers, **_SAFE)
+        skeleton.ir_version = min(skeleton.ir_version, _OLD_IR_VERSION)
+        # The session reads the arrays where they are, and does not keep them alive.
+        self._weights = weights
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in weights.values()]
+        options.add_external_initializers(list(weights), values)
+        proto = ir.serde.serialize_model(skeleton).SerializeToString()
+        return onnxruntime.InferenceSession(proto, options, providers=providers, **_SAFE)
+
+
+def _apart(model: ir.Model) -> tuple[ir.Model, dict[str, Array]]:
+    """Return a copy of `model` without its large weights, and these by name.
+
+    Serializing them takes seconds, and a protobuf message cannot be longer than 2 GiB.
+    """
+    skeleton = model.clone()
+    weights: dict[str, Array] = {}
+    for name, value in skeleton.graph.initializers.items():
+        tensor = value.const_value
+        # Text and the types of ml_dtypes cannot be handed over as arrays.
+        if tensor is None or tensor.nbytes <= _SMALL or tensor.dtype.numpy().char not in _HANDED_OVER:
+            continue
+        array = np.ascontiguousarray(tensor.numpy())
+        weights[name] = array
+        value.const_value = ir.ExternalTensor(
+            "memory", 0, array.nbytes, tensor.dtype, shape=ir.Shape(array.shape), name=name
+        )
+    return skeleton, weights
 
 
 def open_onnx(path: Path, notes: list[str] | None = None, placement: Placement | None = None) -> OnnxModel:

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,14 +16,14 @@ from translate.errors import OpenError, UntrustedError, UsageError
 from translate.models import archive
 from translate.models.base import Model, Spec
 from translate.models.device import Placement
-from translate.models.inputs import load_sample, name_sample, parse_input, spec_of
+from translate.models.inputs import load_sample, name_sample, open_dims, parse_input, spec_of
 
 if TYPE_CHECKING:
     from torch import nn
 
 KINDS = (
-    "an ExportedProgram (.pt2), TorchScript (.pt), ONNX (.onnx), Keras (.keras, .h5), TFLite (.tflite), a SavedModel "
-    "folder, a Hugging Face folder, package.module:factory or path/file.py:factory"
+    "an ExportedProgram (.pt2), TorchScript (.pt), ONNX (.onnx), Keras (.keras, .h5), TFLite (.tflite), a frozen "
+    "graph (.pb), a SavedModel folder, a Hugging Face folder, package.module:factory or path/file.py:factory"
 )
 
 
@@ -30,30 +31,41 @@ def open_model(
     source: object,
     *,
     inputs: Sequence[str | Spec] = (),
+    expected: Sequence[str | Spec] = (),
     sample: str | Path | None = None,
     weights: str | Path | None = None,
     signature: str = "serving_default",
+    graph_inputs: Sequence[str] = (),
+    graph_outputs: Sequence[str] = (),
     unsafe_load: bool = False,
     notes: list[str] | None = None,
     placement: Placement | None = None,
 ) -> Model:
     """Open a model from a path, a `module:factory` name, or a live object.
 
-    `source` is a path or one of: nn.Module, ExportedProgram, ScriptModule, onnx_ir.Model, keras.Model, Model. `inputs`
-    are `--input` options or specs, `sample` a file of example inputs, `weights` a state_dict for a factory or class,
-    `signature` which function of a SavedModel to run. Pickled code is only loaded with `unsafe_load`. What the user
-    should know but is no error is appended to `notes`. `placement` says where it is to run, and a live module is moved
-    there; None leaves that to the framework. What is a Model already stays where it is.
+    `source` is a path or one of: nn.Module, ExportedProgram, ScriptModule, onnx_ir.Model, keras.Model, a
+    tf.function, a concrete function, a tf.Module with one tf.function that has an input signature, Model. `inputs`
+    are `--input` options or specs, `expected` likewise: those of a model that it is to be compared with, for a PyTorch
+    module that does not say its own. `sample` is a file of example inputs, `weights` a state_dict, or the weights of a
+    Keras model (.weights.h5, .h5, .keras), for a factory or class,
+    `signature` which function of a SavedModel to run; `graph_inputs` and `graph_outputs` are the tensors (`x`, `x:0`)
+    that a frozen graph is cut out by, see `tf_graph.GraphModel`. Pickled code is only loaded with
+    `unsafe_load`. What the user should know but is no error is appended to `notes`. `placement` says where it is to
+    run, and a live module is moved there; None leaves that to the framework. What is a Model already stays where it is.
     Raises `OpenError`, `UntrustedError` for files that would run code, `UsageError` for options that do not fit.
     """
     notes = notes if notes is not None else []
-    specs = [parse_input(item) if isinstance(item, str) else item for item in inputs]
-    options = _Options(specs, sample, weights, signature, unsafe_load, notes, placement)
+    specs, others, graph = _specs(inputs), _specs(expected), (graph_inputs, graph_outputs)
+    options = _Options(specs, others, sample, weights, signature, graph, unsafe_load, notes, placement)
     if isinstance(source, Model):
         return source
     if isinstance(source, str | Path):
         return _open_path(str(source), options)
     return _open_object(source, options)
+
+
+def _specs(inputs: Sequence[str | Spec]) -> list[Spec]:
+    return [parse_input(item) if isinstance(item, str) else item for item in inputs]
 
 
 class _Options:
@@ -62,17 +74,21 @@ class _Options:
     def __init__(
         self,
         inputs: Sequence[Spec],
+        expected: Sequence[Spec],
         sample: str | Path | None,
         weights: str | Path | None,
         signature: str,
+        graph: tuple[Sequence[str], Sequence[str]],
         unsafe_load: bool,
         notes: list[str],
         placement: Placement | None,
     ) -> None:
         self.inputs = inputs
+        self.expected = expected
         self.sample = sample
         self.weights = Path(weights) if weights is not None else None
         self.signature = signature
+        self.graph = graph
         self.unsafe_load = unsafe_load
         self.notes = notes
         self.placement = placement
@@ -94,6 +110,8 @@ def _open_object(source: object, options: _Options) -> Model:
         return onnx
     if _is_keras(source):
         return _open_keras(source, options)
+    if _is_tf_function(source):
+        return _open_tf_function(source, options)
     raise OpenError(f"a {type(source).__name__} is no model; expected {KINDS}, or a live model")
 
 
@@ -137,6 +155,10 @@ def _open_file(path: Path, options: _Options) -> Model:
         from translate.models.tflite_model import TFLiteModel
 
         return TFLiteModel(path, options.signature, options.inputs, options.placement)
+    if content == "graph":
+        from translate.models.tf_graph import GraphModel, read_graph_def
+
+        return GraphModel(read_graph_def(path), *options.graph, options.inputs, options.placement)
     from translate.models import torch_files
 
     if content == "pt2":
@@ -182,12 +204,23 @@ def _open_module(module: nn.Module, options: _Options) -> Model:
 
     if options.weights is not None:
         torch_files.load_weights(module, options.weights, options.notes)
-    known = _sample_specs(options, torch_model.forward_arguments(module)) or _declared_specs(module)
-    model = torch_model.from_module(module, options.inputs, known=known, notes=options.notes)
+    arguments = torch_model.forward_arguments(module)
+    known = _sample_specs(options, arguments) or _declared_specs(module)
+    inputs = options.inputs or ([] if known else _expected_specs(options, arguments))
+    model = torch_model.from_module(module, inputs, known=known, notes=options.notes)
     if options.placement is not None:
         model.device = torch_device.prepare(options.placement)
         module.to(model.device)
     return model
+
+
+def _expected_specs(options: _Options, arguments: Sequence[str]) -> list[Spec]:
+    """Return the inputs of the other model; where there is only one, its name is of no account."""
+    if not options.expected:
+        return []
+    options.notes.append("the target does not say what it takes: its inputs are taken to be like the source's")
+    specs = list(open_dims(options.expected))
+    return [replace(specs[0], name="")] if len(specs) == 1 and specs[0].name not in arguments else specs
 
 
 def _declared_specs(module: nn.Module) -> list[Spec]:
@@ -214,12 +247,32 @@ def _is_keras(value: object) -> bool:
     return any(base.__name__ == "Model" and base.__module__.split(".")[0] in ("keras", "tf_keras") for base in classes)
 
 
-def _open_keras(model: Any, options: _Options) -> Model:
-    from translate.models.keras_model import KerasModel
+def _is_tf_function(value: object) -> bool:
+    """Say whether `value` is a function of TensorFlow or a `tf.Module`, without importing TensorFlow."""
+    if "tensorflow" not in sys.modules:
+        return False
+    from translate.models.traced import is_function
+
+    return is_function(value)
+
+
+def _open_tf_function(source: object, options: _Options) -> Model:
+    from translate.models.traced import FunctionModel
 
     if options.weights is not None:
-        raise UsageError("--weights is for PyTorch's state_dicts; load a Keras model's weights where it is made")
-    return KerasModel(model, options.inputs, options.placement)
+        raise UsageError("--weights is for PyTorch's state_dicts; load a tf.Module's weights where it is made")
+    return FunctionModel(source, options.inputs, options.placement)
+
+
+def _open_keras(model: Any, options: _Options) -> Model:
+    from translate.models.keras_files import load_keras_weights
+    from translate.models.keras_model import KerasModel
+
+    # A subclassed model has no variables before it is traced.
+    opened = KerasModel(model, options.inputs, options.placement)
+    if options.weights is not None:
+        load_keras_weights(model, options.weights)
+    return opened
 
 
 def _open_keras_file(path: Path, options: _Options) -> Model:
@@ -254,14 +307,14 @@ def _make(place: str, attribute: str) -> object:
     except Exception as error:
         raise OpenError(f"{place}:{attribute}() failed: {type(error).__name__}: {error}") from error
     if not _is_model(made):
-        raise OpenError(f"{place}:{attribute}() returned a {type(made).__name__}, not a torch.nn.Module or keras.Model")
+        raise OpenError(f"{place}:{attribute}() returned a {type(made).__name__}, not a model")
     return made
 
 
 def _is_model(value: object) -> bool:
     # A class of either is no model yet, though it has the same bases as one.
     torch = sys.modules.get("torch")
-    return (torch is not None and isinstance(value, torch.nn.Module)) or _is_keras(value)
+    return (torch is not None and isinstance(value, torch.nn.Module)) or _is_keras(value) or _is_tf_function(value)
 
 
 def _import_name(name: str) -> ModuleType:

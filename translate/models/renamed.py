@@ -18,6 +18,7 @@ class RenamedInputs(Model):
         self.model = model
         self.names = dict(names)
         self.kind = model.kind
+        self.differentiable = model.differentiable
         self.inputs = tuple(replace(spec, name=self.names[spec.name]) for spec in model.inputs)
         self.outputs = tuple(model.outputs)
         # See TorchModel; only that has them.

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from translate.errors import OpenError, UsageError
-from translate.manifest import Manifest, Value, read_manifest
-from translate.models import tensorflow_device, tf_gradients, tf_values
-from translate.models.base import Array, Gradients, Loss, Model, Spec, check_feeds
+from translate.errors import OpenError
+from translate.manifest import Manifest, read_manifest
+from translate.models import tensorflow_device, tf_graph, tf_values
+from translate.models.base import Array, Spec
 from translate.models.device import Placement
-from translate.models.perturb import neighbouring_feeds, neighbours
+from translate.models.traced import TracedModel, spec_of
 
 
-class SavedModel(Model):
+class SavedModel(TracedModel):
     """One signature of a SavedModel folder; its symbolic dimensions are None, for TensorFlow has no names for them."""
 
     kind = "TensorFlow SavedModel"
@@ -27,68 +27,34 @@ class SavedModel(Model):
 
         Raises `OpenError` when it is damaged or has no such signature, `UsageError` when there is no such device.
         """
-        self.device = tensorflow_device.Device(placement)
+        device = tensorflow_device.Device(placement)
+        self.path = path
+        self.manifest = read_manifest(path)
+        # The loaded object must stay alive: it owns the variables.
+        self.loaded: Any = None
         try:
-            # The loaded object must stay alive: it owns the variables.
-            with self.device.scope():
-                self.loaded = tf.saved_model.load(str(path))
+            with device.scope():
+                graph = tf_graph.read_session_graph(path, signature)
+                if graph is None:
+                    self.loaded = tf.saved_model.load(str(path))
+        except OpenError:
+            raise
         except Exception as error:
             # TensorFlow raises anything here, protobuf's errors included.
             raise OpenError(f"{path} is no readable SavedModel: {error}") from error
-        signatures = self.loaded.signatures
-        if signature not in signatures:
-            known = ", ".join(signatures) or "none at all"
-            raise OpenError(f"{path} has no signature {signature!r}; it has {known}")
-        self.path = path
-        self.manifest = read_manifest(path)
-        self.function = signatures[signature]
-        _, inputs = self.function.structured_input_signature
-        outputs = self.function.structured_outputs
+        if graph is not None:
+            with device.scope():
+                function, arguments, results = tf_graph.session_function(graph)
+        else:
+            function = _signature(self.loaded.signatures, signature, path)
+            _, given = function.structured_input_signature
+            # A function's tensors are in the order of its flattened signature, and that of a dict is sorted.
+            arguments = [spec_of(name, given[name]) for name in sorted(given)]
+            results = sorted(function.structured_outputs)
+        super().__init__(function, arguments, results, device)
         declared = self.manifest or Manifest()
-        self.inputs = tuple(_spec(name, inputs[name]) for name in _in_order(inputs, declared.inputs))
-        self.outputs = tuple(_spec(name, outputs[name]) for name in _in_order(outputs, declared.outputs))
-        self._compiled = _compile(self.function, inputs) if self.device.xla else self.function
-
-    def upload(self, feeds: Mapping[str, Array]) -> dict[str, tf.Tensor]:
-        """Make a tensor of each array, on the device."""
-        check_feeds(self.inputs, feeds)
-        with self.device.scope():
-            values = {name: tf.constant(array) for name, array in feeds.items()}
-        self.device.synchronize()
-        return values
-
-    def call(self, values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Run the signature. Raises `UsageError` when XLA, if it was asked for, cannot compile or run it."""
-        try:
-            with self.device.scope():
-                results: dict[str, tf.Tensor] = self._compiled(**values)
-        except tf.errors.OpError as error:
-            if not self.device.xla:
-                raise
-            raise UsageError(f"--xla: XLA cannot run {self.path}: {error.message.splitlines()[0]}") from error
-        self.device.synchronize()
-        return results
-
-    def settings(self) -> Mapping[str, str | int | bool]:
-        """As TensorFlow says."""
-        return self.device.settings()
-
-    def peak_device_bytes(self) -> int | None:
-        """As TensorFlow's allocator counts, over the whole process."""
-        return self.device.peak_bytes()
-
-    def run_perturbed(self, feeds: Mapping[str, Array], seed: int) -> dict[str, Array]:
-        """Run with the variables, and inputs, moved by `neighbours`, and restore the variables; constants stay."""
-        generator = np.random.default_rng(seed)
-        variables = [variable for variable in self.function.graph.variables if variable.dtype.is_floating]
-        values = [variable.numpy() for variable in variables]
-        try:
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(neighbours(value, generator))
-            return self.run(neighbouring_feeds(feeds, seed))
-        finally:
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
+        self.inputs = _in_order(self.inputs, declared.inputs)
+        self.outputs = _in_order(self.outputs, declared.outputs)
 
     def values(self, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
         """Fetch the tensors that the manifest names; without a manifest, those of the signature that are called so.
@@ -96,57 +62,30 @@ class SavedModel(Model):
         Axes are put in the source's order where the manifest declares another.
         """
         if self.manifest is None:
-            function, everywhere = self.function, {name: Value(f"{name}:0", None, "", "") for name in names}
-        else:
-            # The signature only calls this function, whose graph has the values.
-            function, everywhere = self.loaded.serving_default.concrete_functions[0], dict(self.manifest.values)
+            return super().values(feeds, names)
+        # The signature only calls this function, whose graph has the values.
+        function = self.loaded.serving_default.concrete_functions[0]
         known = tf_values.known_tensors(function)
+        everywhere = self.manifest.values
         places = {name: everywhere[name] for name in names if name in everywhere and everywhere[name].tensor in known}
         if not places:
             return {}
-        arrays = tf_values.tensor_values(function, self.upload(feeds), [place.tensor for place in places.values()])
+        given = self.upload(feeds)
+        ordered = [given[name] for name in tf_values.arguments(function)]
+        arrays = tf_values.tensor_values(function, ordered, [place.tensor for place in places.values()])
         return {
             name: array if place.permutation is None else array.transpose(np.argsort(place.permutation))
             for (name, place), array in zip(places.items(), arrays, strict=True)
         }
 
-    def gradients(
-        self, feeds: Mapping[str, Array], loss: Loss, *, double: bool = False, seed: int | None = None
-    ) -> Gradients | None:
-        """Differentiate the signature. Raises `UnsupportedError` naming an operator that has no gradient."""
-        return None if double else tf_gradients.gradients(self, feeds, loss, seed)
 
-    def descend(
-        self,
-        feeds: Mapping[str, Array],
-        loss: Loss,
-        parameters: Sequence[str],
-        learning_rate: float,
-        steps: int,
-        *,
-        double: bool = False,
-        seed: int | None = None,
-    ) -> list[float] | None:
-        """Train the variables and restore them. Raises `UnsupportedError` naming an operator that has no gradient."""
-        return None if double else tf_gradients.descend(self, feeds, loss, parameters, learning_rate, steps, seed)
-
-    def download(self, results: dict[str, tf.Tensor]) -> dict[str, Array]:
-        """Copy the results into arrays."""
-        return {name: np.asarray(result.numpy()) for name, result in results.items()}
+def _signature(signatures: Mapping[str, Any], name: str, path: Path) -> Any:
+    if name not in signatures:
+        raise OpenError(f"{path} has no signature {name!r}; it has {', '.join(signatures) or 'none at all'}")
+    return signatures[name]
 
 
-def _compile(function: Any, inputs: Mapping[str, tf.TensorSpec]) -> Any:
-    """Return `function` compiled by XLA, which does that at the first call with each set of sizes."""
-    compiled = tf.function(lambda **values: function(**values), jit_compile=True, autograph=False)
-    return compiled.get_concrete_function(**inputs)
-
-
-def _in_order(names: Iterable[str], known: Sequence[str]) -> Sequence[str]:
-    """Return `names` as the manifest has them, else sorted: the file keeps them in the order of a hash."""
-    return known if set(known) == set(names) else sorted(names)
-
-
-def _spec(name: str, spec: tf.TensorSpec) -> Spec:
-    dtype = "str" if spec.dtype == tf.string else spec.dtype.name
-    shape = None if spec.shape.rank is None else tuple(spec.shape.as_list())
-    return Spec(name, dtype, shape)
+def _in_order(specs: Iterable[Spec], known: Sequence[str]) -> tuple[Spec, ...]:
+    """Return `specs` as the manifest has them, else sorted: the file keeps them in the order of a hash."""
+    by_name = {spec.name: spec for spec in specs}
+    return tuple(by_name[name] for name in (known if set(known) == set(by_name) else sorted(by_name)))

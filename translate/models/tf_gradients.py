@@ -1,4 +1,4 @@
-"""Gradients of SavedModels through their signature, and gradient descent on their variables."""
+"""Gradients of traced functions, and gradient descent on their variables."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorflow as tf
 
-from translate.errors import UnsupportedError
+from translate.errors import UnsupportedError, in_a_line
 from translate.manifest import Parameter
 from translate.models.base import Array, Gradients, Loss
 from translate.models.perturb import neighbouring_feeds, neighbours
 
 if TYPE_CHECKING:
-    from translate.models.saved_model import SavedModel
+    from translate.models.traced import TracedModel
 
 
-def gradients(model: SavedModel, feeds: Mapping[str, Array], loss: Loss, seed: int | None) -> Gradients:
+def gradients(model: TracedModel, feeds: Mapping[str, Array], loss: Loss, seed: int | None) -> Gradients:
     """As `Model.gradients`. Raises `UnsupportedError` naming the operator that has no gradient in TensorFlow."""
     parameters = _parameters(model)
     with _restored(model, seed):
@@ -36,7 +36,7 @@ def gradients(model: SavedModel, feeds: Mapping[str, Array], loss: Loss, seed: i
 
 
 def descend(
-    model: SavedModel,
+    model: TracedModel,
     feeds: Mapping[str, Array],
     loss: Loss,
     parameters: Sequence[str],
@@ -55,14 +55,15 @@ def descend(
             curve.append(value)
             for variable, gradient in zip(variables, found, strict=True):
                 if gradient is not None:
-                    variable.assign_sub(tf.cast(learning_rate, variable.dtype) * gradient)
+                    # Not tf.cast, which makes a float32 of the number first.
+                    variable.assign_sub(tf.constant(learning_rate, variable.dtype) * gradient)
         return [*curve, loss(model.download(model.call(values)))[0]]
 
 
-def _parameters(model: SavedModel) -> dict[str, tuple[Any, Parameter]]:
-    """Return each floating-point trainable variable that the signature reads, by its parameter's name in the source.
+def _parameters(model: TracedModel) -> dict[str, tuple[Any, Parameter]]:
+    """Return each floating-point trainable variable that the function reads, by its parameter's name in the source.
 
-    A SavedModel without a manifest is taken at its word: `a/b/kernel` is the parameter `a.b.kernel`.
+    A model without a manifest is taken at its word: `a/b/kernel` is the parameter `a.b.kernel`.
     """
     variables = {v.name.partition(":")[0]: v for v in model.function.graph.variables if v.dtype.is_floating}
     if model.manifest is None:
@@ -76,7 +77,7 @@ def _parameters(model: SavedModel) -> dict[str, tuple[Any, Parameter]]:
 
 
 @contextmanager
-def _restored(model: SavedModel, seed: int | None) -> Iterator[None]:
+def _restored(model: TracedModel, seed: int | None) -> Iterator[None]:
     """Give the variables their values back at the end; with a `seed` they start as `neighbours` of them."""
     variables = [variable for variable in model.function.graph.variables if variable.dtype.is_floating]
     before = [variable.numpy() for variable in variables]
@@ -92,7 +93,7 @@ def _restored(model: SavedModel, seed: int | None) -> Iterator[None]:
 
 
 def _differentiate(
-    model: SavedModel, values: Mapping[str, tf.Tensor], sources: Sequence[Any], loss: Loss
+    model: TracedModel, values: Mapping[str, tf.Tensor], sources: Sequence[Any], loss: Loss
 ) -> tuple[float, list[tf.Tensor | None]]:
     """Return the loss and its gradient with respect to each of `sources`, None where it does not depend on one."""
     try:
@@ -100,7 +101,7 @@ def _differentiate(
             for source in sources:
                 tape.watch(source)
             # The forward pass under a tape builds the backward one already.
-            results = model.function(**values)
+            results = model.apply(values)
         value, cotangents = loss(model.download(results))
         found = tape.gradient(
             [results[name] for name in cotangents],
@@ -118,8 +119,7 @@ def _reason(error: Exception) -> str:
     missing = re.search(r"operation\s*'([^']+)' \(op type: (\w+)\)", str(error))
     if missing:
         return f"the operator {missing[2]} ({missing[1]}) has no gradient"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return next((line for line in lines if "raph execution error" not in line), type(error).__name__)[:300]
+    return in_a_line(error)
 
 
 def _source_order(array: Array | None, parameter: Parameter) -> Array | None:

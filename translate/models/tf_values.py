@@ -1,8 +1,8 @@
-"""The intermediate values of a loaded SavedModel, by the names of its tensors."""
+"""The intermediate values of a traced function, by the names of its tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,27 +11,23 @@ import tensorflow as tf
 from translate.models.base import Array
 
 
-def tensor_values(function: Any, feeds: Mapping[str, tf.Tensor], tensors: Sequence[str]) -> list[Array]:
-    """Run the graph of a loaded concrete function and return the tensors called `tensors` (`relu/Relu:0`).
+def tensor_values(function: Any, values: Sequence[tf.Tensor], tensors: Sequence[str]) -> list[Array]:
+    """Run the graph of a concrete function and return the tensors called `tensors` (`relu/Relu:0`).
 
-    `feeds` gives a tensor for each argument by name. The graph runs as it is called, with the variables as they are
-    now; TensorFlow's own optimizer leaves what is fetched.
+    `values` are its arguments in the order of its inputs. The graph runs as it is called, with the variables as they
+    are now; TensorFlow's own optimizer leaves what is fetched.
     """
     graph_def = function.graph.as_graph_def()
-    arguments = _arguments(function)
-    names = [tensor.name for tensor in function.graph.inputs[: len(arguments)]]
-    captured = dict(
-        zip([t.name for t in function.graph.inputs[len(arguments) :]], function.captured_inputs, strict=True)
-    )
+    names = [tensor.name for tensor in function.graph.inputs[: len(values)]]
+    captured = dict(zip([t.name for t in function.graph.inputs[len(values) :]], function.captured_inputs, strict=True))
 
-    def fetch(*values: tf.Tensor) -> list[tf.Tensor]:
+    def fetch(*fed: tf.Tensor) -> list[tf.Tensor]:
         graph = tf.compat.v1.get_default_graph()
         given = {name: graph.capture(tensor) for name, tensor in captured.items()}
-        given |= dict(zip(names, values, strict=True))
+        given |= dict(zip(names, fed, strict=True))
         fetched: list[tf.Tensor] = tf.import_graph_def(graph_def, given, list(tensors), name="")
         return fetched
 
-    values = [feeds[name] for name in arguments]
     # Called as a concrete function, for TensorFlow warns of functions that are traced and called only once.
     concrete = tf.function(fetch, autograph=False).get_concrete_function(*values)
     return [np.asarray(result.numpy()) for result in concrete(*values)]
@@ -47,7 +43,7 @@ def known_tensors(function: Any) -> set[str]:
     }
 
 
-def _arguments(function: Any) -> list[str]:
+def arguments(function: Any) -> list[str]:
     """Return the names of the function's arguments in the order of its graph's inputs."""
     positional, keywords = function.structured_input_signature
     specs = [*positional, *keywords.values()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,12 @@ import numpy as np
 from translate.errors import OpenError, UsageError
 from translate.models.base import Array, Model, Spec, check_feeds
 from translate.models.device import Placement
+from translate.models.distributions import Range
+from translate.models.grids import Grid
 from translate.models.inputs import merge_specs, open_dims
 from translate.models.perturb import neighbouring_feeds, neighbours
+from translate.models.tflite_file import interface, operator_name, pack, schema, unpack
+from translate.models.tflite_reals import beside_integers, in_real_numbers, is_quantized, scale_of
 
 
 class TFLiteModel(Model):
@@ -29,8 +34,9 @@ class TFLiteModel(Model):
         signature: str = "serving_default",
         inputs: Sequence[Spec] = (),
         placement: Placement | None = None,
+        content: bytes | None = None,
     ) -> None:
-        """Load the file; `inputs` name or fix its open dimensions.
+        """Load the file, or `content` in its place; `inputs` name or fix its open dimensions.
 
         Raises `OpenError` when it is damaged, needs operators that the interpreter lacks, or has no such signature,
         `UsageError` for a `placement` on a GPU.
@@ -40,20 +46,26 @@ class TFLiteModel(Model):
         if placement is not None:
             placement.require_cpu("TFLite")
             threads = placement.threads
-        self._threads = threads
-        self._interpreter = _interpreter(path, threads)
+        self._threads, self._placement, self._content = threads, placement, content
+        self._interpreter = _interpreter(path, threads, content)
         signatures = self._interpreter.get_signature_list()
-        self._signature = _choose(signatures, signature, path)
+        self.signature = _choose(signatures, signature, path)
         self._runner: Any = None
-        if self._signature is None:
+        if self.signature is None:
             ins = {item["name"]: item for item in self._interpreter.get_input_details()}
             outs = {item["name"]: item for item in self._interpreter.get_output_details()}
         else:
-            self._runner = self._interpreter.get_signature_runner(self._signature)
+            self._runner = self._interpreter.get_signature_runner(self.signature)
             ins, outs = self._runner.get_input_details(), self._runner.get_output_details()
         self._ins, self._outs = ins, outs
         self.inputs = merge_specs(inputs, open_dims([_spec(name, item) for name, item in ins.items()]))
         self.outputs = tuple(_spec(name, item) for name, item in outs.items())
+        # The integers of a quantised input stand for real numbers: each of them may be meant.
+        self.distributions = {
+            name: Range(float(np.iinfo(item["dtype"]).min), float(np.iinfo(item["dtype"]).max))
+            for name, item in ins.items()
+            if item["quantization_parameters"]["scales"].size and np.issubdtype(item["dtype"], np.integer)
+        }
         if not self.outputs:
             raise OpenError(f"{path} is truncated or damaged: it has no outputs")
         self._settings = {
@@ -65,10 +77,12 @@ class TFLiteModel(Model):
     def call(self, values: dict[str, Array]) -> dict[str, Array]:
         """Resize the inputs where their sizes changed, set them, run, and return copies of the outputs.
 
+        What the graph keeps from one run to the next, as the state of an LSTM, is zero at the start of each.
         Raises `UsageError` where the graph does not work at these sizes.
         """
         try:
-            if self._signature is not None:
+            self._interpreter.reset_all_variables()
+            if self.signature is not None:
                 results: dict[str, Array] = self._runner(**values)
                 return results
             return self._invoke(values)
@@ -84,28 +98,76 @@ class TFLiteModel(Model):
         """The interpreter, and how many threads it was given."""
         return self._settings
 
+    def in_real_numbers(self) -> TFLiteModel | None:
+        """Return the model computed in float32 on the grid of its integers, see `tflite_reals`.
+
+        None where no operator computes with integers that stand for real numbers: it does so already.
+        """
+        model = unpack(self.content())
+        if not in_real_numbers(model):
+            return None
+        return TFLiteModel(self.path, self.signature or "", self.inputs, self._placement, pack(model))
+
+    def grids(self) -> dict[str, Grid]:
+        """Return, by name, the grids of those outputs that are quantised, or were until the last operator."""
+        model = unpack(self.content())
+        graph, _, outputs = interface(model, self.signature)
+        tensors = model.subgraphs[graph].tensors
+        found: dict[str, Grid] = {}
+        for name, index in outputs.items():
+            makers = [one for one in model.subgraphs[graph].operators if index in one.outputs]
+            before = [int(one.inputs[0]) for one in makers if operator_name(model, one) == "DEQUANTIZE"]
+            for place in (index, *before):
+                if is_quantized(tensors[place]) and len(tensors[place].quantization.scale) == 1:
+                    scale, zero = scale_of(tensors[place])
+                    found[name] = Grid(float(scale[0]), int(zero[0]), integers=place == index)
+        return found
+
+    def operator_distances(self, feeds: Mapping[str, Array]) -> dict[str, int]:
+        """Return how far the integers of each kind of operator are from the same computed in real numbers.
+
+        Each operator is given the same integers for both, and what it computes in real numbers is rounded to its
+        result's grid: the distance, the largest over all elements, is a number of steps of that grid.
+        """
+        model = unpack(self.content())
+        graph, inputs, _ = interface(model, self.signature)
+        # Only the first graph can be run without its signature.
+        twins = beside_integers(model, graph) if graph == 0 else []
+        if not twins:
+            return {}
+        interpreter = _interpreter(self.path, self._threads, pack(model))
+        given = {inputs[name]: array for name, array in feeds.items()}
+        _set_inputs(interpreter, given)
+        interpreter.invoke()
+        found: dict[str, int] = {}
+        for twin in twins:
+            ours, theirs = (interpreter.get_tensor(i).astype(np.int64) for i in (twin.integers, twin.reals))
+            found[twin.operator] = max(found.get(twin.operator, 0), int(np.max(np.abs(ours - theirs), initial=0)))
+        return found
+
+    @cached_property
+    def _in_float32(self) -> bytes:
+        """The file with its constants of float16 in float32, in which they are computed with; the same function."""
+        model = unpack(self.content())
+        return self.content() if in_real_numbers(model) else pack(model)
+
+    def content(self) -> bytes:
+        """Return the bytes of the file."""
+        return self.path.read_bytes() if self._content is None else self._content
+
     def run_perturbed(self, feeds: Mapping[str, Array], seed: int) -> dict[str, Array]:
         """Run with the weights that are floating-point numbers, and inputs, moved by `neighbours`."""
         unmoved = self._interpreter, self._runner
-        self._interpreter = _interpreter(self.path, self._threads, _perturbed(self.path.read_bytes(), seed))
-        if self._signature is not None:
-            self._runner = self._interpreter.get_signature_runner(self._signature)
+        self._interpreter = _interpreter(self.path, self._threads, _perturbed(self._in_float32, seed))
+        if self.signature is not None:
+            self._runner = self._interpreter.get_signature_runner(self.signature)
         try:
             return self.run(neighbouring_feeds(feeds, seed))
         finally:
             self._interpreter, self._runner = unmoved
 
     def _invoke(self, values: Mapping[str, Array]) -> dict[str, Array]:
-        resized = False
-        for item in self._interpreter.get_input_details():
-            shape = values[item["name"]].shape
-            if tuple(item["shape"]) != shape:
-                self._interpreter.resize_tensor_input(item["index"], shape)
-                resized = True
-        if resized:
-            self._interpreter.allocate_tensors()
-        for name, array in values.items():
-            self._interpreter.set_tensor(self._ins[name]["index"], array)
+        _set_inputs(self._interpreter, {self._ins[name]["index"]: array for name, array in values.items()})
         self._interpreter.invoke()
         return {name: self._interpreter.get_tensor(item["index"]) for name, item in self._outs.items()}
 
@@ -140,6 +202,20 @@ def _interpreter(path: Path, threads: int | None, content: bytes | None = None) 
     raise OpenError(f"{path} cannot be run as TFLite: {_reason(failure)}") from failure
 
 
+def _set_inputs(interpreter: Any, values: Mapping[int, Array]) -> None:
+    """Give an interpreter its inputs, by the number of their tensor, and memory for their sizes where these changed."""
+    resized = False
+    for item in interpreter.get_input_details():
+        shape = values[item["index"]].shape
+        if tuple(item["shape"]) != shape:
+            interpreter.resize_tensor_input(item["index"], shape)
+            resized = True
+    if resized:
+        interpreter.allocate_tensors()
+    for index, array in values.items():
+        interpreter.set_tensor(index, array)
+
+
 def _litert() -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
@@ -153,24 +229,20 @@ def _tensorflow_lite() -> Any:
 
 
 def _perturbed(content: bytes, seed: int) -> bytes:
-    """Return a TFLite file whose constants of type float32 and float16 are moved by `neighbours`."""
-    try:
-        from ai_edge_litert import schema_py_generated as schema
-    except ImportError:
-        from tensorflow.lite.python import schema_py_generated as schema
-    dtypes = {schema.TensorType.FLOAT32: np.float32, schema.TensorType.FLOAT16: np.float16}
+    """Return a TFLite file whose constants of type float32 are moved by `neighbours`."""
+    made = schema()
     moved = bytearray(content)
-    model = schema.Model.GetRootAs(moved, 0)
+    model = made.Model.GetRootAs(moved, 0)
     graphs = [model.Subgraphs(index) for index in range(model.SubgraphsLength())]
     tensors = [graph.Tensors(index) for graph in graphs for index in range(graph.TensorsLength())]
     # Tensors may share a buffer.
-    buffers = {tensor.Buffer(): dtypes[tensor.Type()] for tensor in tensors if tensor.Type() in dtypes}
+    buffers = dict.fromkeys(tensor.Buffer() for tensor in tensors if tensor.Type() == made.TensorType.FLOAT32)
     generator = np.random.default_rng(seed)
-    for index, dtype in buffers.items():
+    for index in buffers:
         buffer = model.Buffers(index)
         if buffer.DataLength():
             # A view of `moved`.
-            numbers = buffer.DataAsNumpy().view(dtype)
+            numbers = buffer.DataAsNumpy().view(np.float32)
             numbers[:] = neighbours(numbers, generator)
     return bytes(moved)
 

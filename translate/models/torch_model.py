@@ -23,6 +23,7 @@ from translate.models.base import Array, Dim, Gradients, Loss, Model, Spec, chec
 from translate.models.inputs import (
     default_sizes,
     example_feeds,
+    long_sizes,
     merge_specs,
     name_inputs,
     numpy_dtype,
@@ -47,6 +48,8 @@ class TorchModel(Model):
     there is only one tensor. `program` is set when the source is an ExportedProgram. `ranges` are the least and
     greatest sizes of symbolic dimensions, as far as they are known.
     """
+
+    differentiable = True
 
     def __init__(
         self,
@@ -86,17 +89,30 @@ class TorchModel(Model):
 
         Its name is that of the symbolic input dimension with the same sizes, or None.
         """
-        choices = default_sizes(self.inputs, self.ranges)[:2]
-        runs = [self.run(example_feeds(self.inputs, sizes)) for sizes in choices]
+        choices, runs = self._examples
         return tuple(
             Spec(name, array.dtype.name, _common_shape([run[name].shape for run in runs], choices))
             for name, array in runs[0].items()
         )
 
     @cached_property
+    def _examples(self) -> tuple[list[dict[str, int]], list[dict[str, Array]]]:
+        """Two choices of sizes that the model runs at, or one where none is open, and what it returns."""
+        refusal: UsageError | None = None
+        for sizes in (default_sizes(self.inputs, self.ranges)[:2], long_sizes(self.inputs)[:2]):
+            try:
+                if sizes:
+                    return sizes, [self.run(example_feeds(self.inputs, one)) for one in sizes]
+            except UsageError as error:
+                refusal = refusal or error
+        assert refusal is not None
+        raise refusal
+
+    @cached_property
     def result(self) -> Any:
         """What the model returns for example inputs; its structure is of interest, not its numbers."""
-        return self.call(self.upload(example_feeds(self.inputs, default_sizes(self.inputs, self.ranges)[0])))
+        sizes, _ = self._examples
+        return self.call(self.upload(example_feeds(self.inputs, sizes[0])))
 
     @property
     def structure(self) -> str:
@@ -320,7 +336,7 @@ def from_module(
             notes.append("the module was in train mode; it was set to eval")
     arguments = _Arguments(module)
     specs = merge_specs(inputs, known)
-    if not specs:
+    if not specs and (arguments.names or arguments.variadic):
         names = arguments.required or arguments.names or ["x"]
         which = "each of" if arguments.required else "each that you use of"
         dims = "batch,seq:int64" if names[0].endswith(("ids", "mask")) else "batch,3,224,224"

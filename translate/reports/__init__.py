@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,8 +25,8 @@ def check_report_path(path: Path) -> None:
     """Raise `UsageError` when there is no report format for the ending of `path`, or no folder to put it in."""
     if path.suffix not in _FORMATS:
         raise UsageError(f"--report {path}: no such report format; there are {', '.join(_FORMATS)}")
-    if not path.parent.is_dir() or path.is_dir():
-        raise UsageError(f"--report {path}: not a file in an existing folder")
+    if not path.parent.is_dir() or path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise UsageError(f"--report {path}: not a file in an existing folder that can be written to")
 
 
 def render(report: Report, suffix: str) -> str:

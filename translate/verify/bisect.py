@@ -185,18 +185,17 @@ class _Bisection:
         return self.target.values(self.feeds, names)
 
     def _noise(self, values: Mapping[str, Array]) -> dict[str, Noise]:
-        """Measure the rounding error of each value: by float64 where the source can, else by neighbouring numbers."""
-        names = [name for name, value in values.items() if is_floating(value.dtype)]
-        exact = self.source.values_double(self.feeds, [name for name in names if name not in self.outputs])
-        exact = {name: array for name, array in exact.items() if array.dtype.itemsize > values[name].dtype.itemsize}
-        noise = {name: _distance("float64", values[name], array) for name, array in exact.items()}
-        missing = [name for name in names if name not in noise]
-        if missing:
-            seed = 0
-            moved = self.onnx.perturbed(seed).values(neighbouring_feeds(self.own_feeds, seed), missing)
-            here = self._onnx_values(missing)
-            noise |= {name: _distance("one ulp", here[name], moved[name]) for name in missing if name in moved}
-        return noise
+        """Measure the rounding error of each value by float64, where the source can."""
+        names = [name for name, value in values.items() if is_floating(value.dtype) and name not in self.outputs]
+        exact = self.source.values_double(self.feeds, names)
+        wider = [name for name, array in exact.items() if array.dtype.itemsize > values[name].dtype.itemsize]
+        return _distances("float64", wider, values, exact)
+
+    def _perturbed_noise(self, names: Sequence[str]) -> dict[str, Noise]:
+        """Measure the rounding error of the graph's own values by neighbouring numbers, which takes long."""
+        seed = 0
+        moved = self.onnx.perturbed(seed).values(neighbouring_feeds(self.own_feeds, seed), names)
+        return _distances("one ulp", names, self._onnx_values(names), moved)
 
     # --- the search
 
@@ -206,6 +205,9 @@ class _Bisection:
         passed: dict[str, OutputParity] = {}
         for expected, actual in self._chunks(expect, suspect):
             noise = self._noise(expected)
+            unknown = [name for name, value in expected.items() if is_floating(value.dtype) and name not in noise]
+            doubtful = [name for name in unknown if not _judge(name, expected[name], actual[name], None).passed]
+            noise |= self._perturbed_noise(doubtful) if doubtful else {}
             for name in expected:
                 node = self.values[name].producer()
                 if node is None or node.op_type in _RANDOM:
@@ -214,9 +216,12 @@ class _Bisection:
                     continue
                 parity = _judge(name, expected[name], actual[name], noise.get(name))
                 self.compared += 1
-                finding = None if parity.passed else self._blame(stage, parity, passed, expect, suspect)
-                if finding is not None:
-                    return finding
+                if not parity.passed:
+                    # In the export the source's values go in, and what comes out is what is suspected.
+                    fetch, at_hand = (expect, expected) if stage == "export" else (suspect, actual)
+                    finding = self._blame(stage, parity, passed, fetch, at_hand)
+                    if finding is not None:
+                        return finding
                 passed[name] = parity
         return None
 
@@ -234,18 +239,26 @@ class _Bisection:
             count = max(1, min(4 * count, int(count * _BYTES / size))) if size else 4 * count
 
     def _blame(
-        self, stage: Stage, parity: OutputParity, passed: Mapping[str, OutputParity], expect: _Fetch, suspect: _Fetch
+        self,
+        stage: Stage,
+        parity: OutputParity,
+        passed: Mapping[str, OutputParity],
+        fetch: _Fetch,
+        at_hand: Mapping[str, Array],
     ) -> Finding | None:
-        """Run the node of a value alone; None where it does what it should on the inputs that it had."""
+        """Run the node of a value alone; None where it does what it should on the inputs that it had.
+
+        `fetch` is the side that these come from, `at_hand` what it has returned last.
+        """
         value = self.values[parity.name]
-        # In the export the source's values go in, and what comes out is what is suspected.
         before = [str(source.name) for source in excerpt.frontier(value, passed)]
-        fetch = expect if stage == "export" else suspect
-        inputs = fetch([name for name in before if name in passed])
+        inputs = {name: at_hand[name] for name in before if name in at_hand}
         inputs |= {name: array for name, array in self.own_feeds.items() if name in before}
+        earlier = [name for name in before if name not in inputs]
+        inputs |= fetch(earlier) if earlier else {}
+        mine = at_hand[parity.name]
         part = excerpt.cut(self.graph, value, inputs)
         nodes = [node.name or node.op_type for node in excerpt.computing(part)]
-        mine = fetch([parity.name])
         node = value.producer()
         assert node is not None
         try:
@@ -257,9 +270,12 @@ class _Bisection:
         else:
             words = ""
             ((name, computed),) = result.items()
-            expected, actual = (mine[parity.name], computed) if stage == "export" else (computed, mine[parity.name])
-            noise = {name: _noise(m.method, m.distances) for name, m in measure(model, inputs, result).items()}
-            alone = _judge(parity.name, expected, actual, noise.get(name))
+            expected, actual = (mine, computed) if stage == "export" else (computed, mine)
+            alone = _judge(parity.name, expected, actual, None)
+            if not alone.passed:
+                # The noise only widens what is allowed, and takes long to measure.
+                noise = {name: _noise(m.method, m.distances) for name, m in measure(model, inputs, result).items()}
+                alone = _judge(parity.name, expected, actual, noise.get(name))
             if alone.passed:
                 return None
             arrays = {"inputs": inputs, "expected": {parity.name: expected}, "actual": {parity.name: actual}}
@@ -286,11 +302,18 @@ class _Bisection:
 
 
 def _judge(name: str, expected: Array, actual: Array, noise: Noise | None) -> OutputParity:
-    return judge(name, expected, actual, tolerance_for(name, expected, noise, None, None), noise)
+    return judge(name, expected, actual, tolerance_for(name, expected, noise, None, None), noise, details=False)
 
 
-def _distance(method: Method, value: Array, other: Array) -> Noise:
-    return _noise(method, finite_distances(widened(value), widened(other)))
+def _distances(
+    method: Method, names: Sequence[str], values: Mapping[str, Array], others: Mapping[str, Array]
+) -> dict[str, Noise]:
+    # A size that depends on the numbers may differ.
+    return {
+        name: _noise(method, finite_distances(widened(values[name]), widened(others[name])))
+        for name in names
+        if name in others and others[name].shape == values[name].shape
+    }
 
 
 def _noise(method: Method, distances: Array) -> Noise:

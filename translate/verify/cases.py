@@ -104,6 +104,11 @@ def _made_up(
             yield Case(f"edge {edge}", sizes, None if edge in CONSTANT else seed, feeds)
 
 
+def greatest_integers(arrays: Mapping[str, Array]) -> dict[str, int]:
+    """Return the greatest number in each array of integers, 1 at least: what random ones may hold as well."""
+    return {name: int(array.max(initial=1)) for name, array in arrays.items() if array.dtype.kind in "iu"}
+
+
 def _with_bounds_of_data(
     bounds: Bounds, specs: Sequence[Spec], files: Sequence[Path], aliases: Mapping[str, str]
 ) -> dict[str, int]:
@@ -111,7 +116,6 @@ def _with_bounds_of_data(
     names = [spec.name for spec in specs if spec.dtype.startswith(("int", "uint")) and spec.name not in bounds]
     greatest: dict[str, int] = {}
     for path in files if names else ():
-        feeds = read_data(path, specs, aliases)
-        for name in names:
-            greatest[name] = max(greatest.get(name, 1), int(feeds[name].max(initial=1)))
+        for name, bound in greatest_integers(read_data(path, specs, aliases)).items():
+            greatest[name] = max(greatest.get(name, 1), bound)
     return {**greatest, **bounds}

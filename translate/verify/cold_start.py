@@ -59,6 +59,7 @@ def cold_start(
     case: Case,
     *,
     inputs: Sequence[str] = (),
+    expected: Sequence[str] = (),
     sample: str | None = None,
     weights: str | None = None,
     unsafe_load: bool = False,
@@ -73,7 +74,13 @@ def cold_start(
         # By position: the model may have been renamed here.
         arrays = dict(encode_array(str(index), case.feeds[spec.name]) for index, spec in enumerate(model.inputs))
         np.savez(folder / "feeds.npz", **arrays)
-        options = {"inputs": list(inputs), "sample": sample, "weights": weights, "unsafe_load": unsafe_load}
+        options = {
+            "inputs": list(inputs),
+            "expected": list(expected),
+            "sample": sample,
+            "weights": weights,
+            "unsafe_load": unsafe_load,
+        }
         request = {
             "source": source,
             "framework": str(model.settings().get("framework", "")).partition(" ")[0],

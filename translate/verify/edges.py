@@ -19,13 +19,13 @@ _PLACES = 3
 
 
 def parse_edges(options: Sequence[str]) -> tuple[str, ...]:
-    """Read `--edge` options, names of edges with commas between them, or `none`. Raises `UsageError`."""
+    """Read `--edges` options, names of edges with commas between them, or `none`. Raises `UsageError`."""
     names = [name.strip() for option in options for name in option.split(",")]
     if names == ["none"]:
         return ()
     for name in names:
         if name not in EDGES:
-            raise UsageError(f"--edge {name!r} is not one of {', '.join(EDGES)}, or none")
+            raise UsageError(f"--edges {name!r} is not one of {', '.join(EDGES)}, or none")
     return tuple(dict.fromkeys(names))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
+from translate.errors import UsageError
 from translate.models.base import Array
 from translate.models.onnx_model import OnnxModel
 
@@ -76,8 +77,14 @@ def computing(part: ir.Model) -> list[ir.Node]:
 
 
 def write(part: ir.Model, folder: Path, arrays: Mapping[str, Mapping[str, Array]]) -> None:
-    """Write `part` as `node.onnx` into `folder`, and each of `arrays` as `<its name>.npz` beside it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write `part` as `node.onnx` into `folder`, and each of `arrays` as `<its name>.npz` beside it.
+
+    Raises `UsageError` when the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
     size = sum(value.const_value.nbytes for value in part.graph.initializers.values() if value.const_value is not None)
     ir.save(part, folder / "node.onnx", external_data="node.onnx.data" if size > _LARGE else None)
     for name, named in arrays.items():

@@ -9,7 +9,7 @@ from typing import Literal
 import ml_dtypes
 import numpy as np
 
-from translate.errors import UsageError
+from translate.errors import UsageError, in_a_line
 from translate.models.base import Array, Gradients, Model
 from translate.models.inputs import numpy_dtype
 from translate.models.perturb import is_floating
@@ -106,23 +106,21 @@ def compare_gradients(source: Model, target: Model, case: Case, *, steps: int = 
 
     Raises `UsageError` when one of the models has no gradients at all, or the source cannot be differentiated.
     """
-    outputs = {spec.name: spec.dtype for spec in source.outputs if _is_real(spec.dtype)}
+    outputs = _real_outputs(source)
     left_out = [f'output "{s.name}" is {s.dtype}: it has no gradient' for s in source.outputs if s.name not in outputs]
-    if not outputs:
-        raise UsageError(f"the {source.kind} has no floating-point output to differentiate")
     seed = case.seed or 0
     verdict = GradientVerdict(seed, dict(case.sizes), notes=tuple(left_out))
     loss = _WeightedSum(outputs, seed)
     ours = source.gradients(copies(case.feeds), loss)
     if ours is None:
-        raise UsageError(f"the {source.kind} has no gradients; they can be compared for PyTorch and TensorFlow models")
+        raise _without_gradients(source)
     try:
         theirs = target.gradients(copies(case.feeds), loss)
     except Exception as error:
         # A framework raises anything here; whatever it is, the target cannot be trained as the source can.
-        return replace(verdict, failure=_said(error))
+        return replace(verdict, failure=in_a_line(error))
     if theirs is None:
-        raise UsageError(f"the {target.kind} has no gradients; they can be compared for PyTorch and TensorFlow models")
+        raise _without_gradients(target)
     pairs, notes = _pair(ours, theirs)
     found = _judge(source, case, loss, pairs)
     verdict = replace(verdict, gradients=tuple(found), notes=(*left_out, *notes))
@@ -132,7 +130,27 @@ def compare_gradients(source: Model, target: Model, case: Case, *, steps: int = 
     try:
         return replace(verdict, curve=compare_descent(source, target, case, outputs, trained, steps))
     except TargetError as error:
-        return replace(verdict, failure=_said(error.__cause__ or error))
+        return replace(verdict, failure=in_a_line(error.__cause__ or error))
+
+
+def check_differentiable(source: Model, target: Model) -> None:
+    """Raise `UsageError` where it is plain from the start that gradients cannot be compared."""
+    _real_outputs(source)
+    for model in (source, target):
+        if not model.differentiable:
+            raise _without_gradients(model)
+
+
+def _real_outputs(source: Model) -> dict[str, str]:
+    """Return the dtypes of the outputs that have gradients, by name."""
+    outputs = {spec.name: spec.dtype for spec in source.outputs if _is_real(spec.dtype)}
+    if not outputs:
+        raise UsageError(f"the {source.kind} has no floating-point output to differentiate")
+    return outputs
+
+
+def _without_gradients(model: Model) -> UsageError:
+    return UsageError(f"the {model.kind} has no gradients; they can be compared for PyTorch models and SavedModels")
 
 
 class _WeightedSum:
@@ -229,7 +247,7 @@ def _noise(method: Method, pairs: Sequence[_Pair], runs: Sequence[Gradients | No
 
 def _judge_one(pair: _Pair, noise: Noise | None, greatest: float) -> GradientParity:
     tolerance = _tolerance(pair.ours, noise, greatest)
-    parity = judge(pair.name, pair.ours, pair.theirs, tolerance, noise)
+    parity = judge(pair.name, pair.ours, pair.theirs, tolerance, noise, details=False)
     problems, notes = list(parity.problems), list(parity.notes)
     zero = [side for side, array in (("source", pair.ours), ("target", pair.theirs)) if not np.any(array != 0)]
     if not pair.in_both:
@@ -272,8 +290,3 @@ def _is_real(dtype: str) -> bool:
 def _count(names: Sequence[str]) -> str:
     some = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     return f"{'parameter' if len(names) == 1 else 'parameters'} {some}"
-
-
-def _said(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

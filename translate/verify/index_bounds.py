@@ -23,6 +23,8 @@ _HAND_ON: dict[str, Iterable[int]] = {
     "Where": (1, 2),
     "Concat": _EVERY,
 }
+# Operators by which a number is combined with a constant.
+_ARITHMETIC = frozenset({"Add", "Clip", "Div", "Max", "Min", "Mod", "Mul", "Sub"})
 # The place of the indices among the inputs of an operator that indexes its first input.
 _INDICES = {"Gather": 1, "GatherElements": 1, "GatherND": 1, "ScatterElements": 1, "ScatterND": 1}
 
@@ -117,6 +119,8 @@ class _Search:
 
     def _changed(self, node: ir.Node, position: int) -> int | None:
         """Follow one number that is combined with a constant."""
+        if node.op_type not in _ARITHMETIC:
+            return None
         limit = self.greatest(node.outputs[0]) if len(node.outputs) == 1 else None
         if limit is None:
             return None
@@ -131,7 +135,8 @@ class _Search:
         low, high = int(others[0].min()), int(others[0].max())
         match node.op_type:
             case "Add":
-                return limit - high
+                # Where none would do from 0 on, it is negative numbers that come this way: Where(i < 0, i + n, i).
+                return limit - high if high <= limit else None
             case "Sub" if position == 0:
                 return limit + low
             case "Mul" if low > 0:

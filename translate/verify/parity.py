@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 import onnx_ir as ir
 
-from translate.errors import TranslateError, UsageError
+from translate.errors import TranslateError, UsageError, in_a_line
 from translate.models.base import Array, Model
 from translate.models.inputs import example_feeds
-from translate.verify.cases import Case
+from translate.verify.cases import Case, greatest_integers
 from translate.verify.index_outputs import IndexJudge
 from translate.verify.interface import interface_differences
-from translate.verify.noise import Measurement, Noise, copies, eps_of, largest, measure, pool, widest
+from translate.verify.noise import (
+    Measurement,
+    Noise,
+    copies,
+    eps_of,
+    finite_distances,
+    largest,
+    measure,
+    pool,
+    widened,
+    widest,
+)
 from translate.verify.outputs import judge, tolerance_for
 from translate.verify.sizes import size_choices
 from translate.verify.tolerance import Allowed, Tolerance, check_names, loosest
@@ -49,7 +61,7 @@ def compare(
     seed: int = 0,
     rtol: Allowed = None,
     atol: Allowed = None,
-    graph: ir.Model | None = None,
+    graph: ir.Model | Callable[[], ir.Model | None] | None = None,
 ) -> Verdict:
     """Run both models on the same inputs and return the verdict.
 
@@ -59,7 +71,8 @@ def compare(
 
     Each floating-point output is judged by the source's own rounding error, see `noise` and `tolerance`; `rtol` and
     `atol`, one number or one for each output by name, give the classic test instead. `graph` is the source as an ONNX
-    graph: it tells which integer outputs are indices, which are then judged by the values that they point to.
+    graph, or makes it: it tells which integer outputs are indices, which are judged by the values that they point to
+    where they differ.
 
     Raises `UsageError` when the inputs do not fit the source, or a tolerance names no output.
     """
@@ -69,7 +82,7 @@ def compare(
         return Verdict(*sides, runs=(), interface=tuple(interface))
     check_names(rtol, [spec.name for spec in source.outputs])
     check_names(atol, [spec.name for spec in source.outputs])
-    comparison = _Comparison(source, target, rtol, atol, None if graph is None else IndexJudge(graph))
+    comparison = _Comparison(source, target, rtol, atol, graph)
     try:
         wanted = _default_cases(source, sizes, sample, seed) if cases is None else cases
         # One group at a time: what a model returned for earlier sizes need not be kept.
@@ -83,7 +96,7 @@ def compare(
 def _default_cases(
     source: Model, sizes: Sequence[Mapping[str, int]] | None, sample: Mapping[str, Array] | None, seed: int
 ) -> Iterator[Case]:
-    bounds = {name: max(int(a.max()), 1) for name, a in (sample or {}).items() if a.dtype.kind in "iu" and a.size}
+    bounds = greatest_integers(sample or {})
     for size in size_choices(source) if sizes is None else sizes:
         for case_seed in (seed, seed + 1):
             yield Case(_TYPICAL, size, case_seed, example_feeds(source.inputs, size, case_seed, bounds))
@@ -119,19 +132,28 @@ class _Comparison:
     """The runs so far, and what later runs and the verdict need of them.
 
     `levels` are the levels of noise that were measured, by output; `movement` is how far each output moved between two
-    random inputs, in allowed distances; `left_out` says which edge cases the source itself refused.
+    random inputs, in allowed distances; `noisy` are the outputs of which rounding, or chance, changes half of the
+    digits, `unsteady` those among them that a second run on the same inputs changes; `left_out` says which edge cases
+    the source itself refused.
     """
 
     source: Model
     target: Model
     rtol: Allowed
     atol: Allowed
-    index_judge: IndexJudge | None
+    graph: ir.Model | Callable[[], ir.Model | None] | None
     runs: list[RunParity] = field(default_factory=list)
     levels: dict[str, list[_Level]] = field(default_factory=dict)
     movement: dict[str, float] = field(default_factory=dict)
     noisy: set[str] = field(default_factory=set)
+    unsteady: set[str] = field(default_factory=set)
     left_out: list[str] = field(default_factory=list)
+
+    @cached_property
+    def index_judge(self) -> IndexJudge | None:
+        """Made when an output of integers differs: to export the source takes a while."""
+        graph = self.graph() if callable(self.graph) else self.graph
+        return None if graph is None else IndexJudge(graph)
 
     def run_group(self, label: str, cases: Sequence[Case]) -> None:
         """Run both models on cases of the same kind and sizes, which are judged by the same limits.
@@ -160,7 +182,9 @@ class _Comparison:
         for name, moved in self.movement.items():
             if moved < _DEAD_BELOW:
                 yield f'output "{name}" hardly depends on the inputs: its agreement says little'
-        for name in sorted(self.noisy):
+        for name in sorted(self.unsteady):
+            yield f'two runs of the source on the same inputs differ in output "{name}": its agreement says little'
+        for name in sorted(self.noisy - self.unsteady):
             yield (
                 f'rounding alone changes more than half of the digits of the source\'s output "{name}": '
                 "its agreement says little"
@@ -173,18 +197,18 @@ class _Comparison:
         except Exception as error:
             # A framework raises anything here.
             if case.label.startswith(_EDGE):
-                self.left_out.append(f"{case.label} was left out: the source itself fails: {_first_line(error)}")
+                self.left_out.append(f"{case.label} was left out: the source itself fails: {in_a_line(error)}")
                 return None
             if isinstance(error, TranslateError):
                 raise
             # It is the request that does not fit: the source is what it is.
             where = ", ".join(f"{name}={size}" for name, size in case.sizes.items()) or "these inputs"
-            raise UsageError(f"the source itself fails at {where}: {_first_line(error)}\n{_OTHER_INPUTS}") from error
+            raise UsageError(f"the source itself fails at {where}: {in_a_line(error)}\n{_OTHER_INPUTS}") from error
         try:
             return _Pair(case, expected, self.target.run(copies(case.feeds)))
         except Exception as error:
             # Whatever it is, the target does not do what the source does.
-            return _Pair(case, expected, {}, f"the target fails where the source does not: {_first_line(error)}")
+            return _Pair(case, expected, {}, f"the target fails where the source does not: {in_a_line(error)}")
 
     def _measure(self, label: str, pairs: Sequence[_Pair], values: Mapping[str, Array]) -> dict[str, _Measured]:
         """Measure the noise of each output on as many cases as it takes for a good estimate, and keep its level."""
@@ -201,6 +225,10 @@ class _Comparison:
             self.levels.setdefault(name, []).append(level)
             if level.noise.maximum > level.scale * np.sqrt(eps_of(values[name])):
                 self.noisy.add(name)
+        if self.noisy - self.unsteady:
+            again = self.source.run(copies(pairs[0].case.feeds))
+            moved = [name for name in self.noisy if not _same(again[name], pairs[0].source[name])]
+            self.unsteady.update(moved)
         return measured
 
     def _judge(
@@ -213,8 +241,9 @@ class _Comparison:
             known: list[Noise | None] = [level.at(largest(value)) for level in self.levels.get(name, ())]
             known += [pool(measured[name].values())] if name in measured else []
             noises[name] = widest(known)
+            step = getattr(self.source, "steps", {}).get(name, 0.0)
             tolerances[name] = loosest(
-                tolerance_for(name, value, noise, self.rtol, self.atol) for noise in known or [None]
+                tolerance_for(name, value, noise, self.rtol, self.atol, step) for noise in known or [None]
             )
         runs: list[RunParity] = []
         for place, pair in enumerate(pairs):
@@ -223,7 +252,7 @@ class _Comparison:
                 own = measured.get(name, {}).get(place)
                 distances = None if own is None else own.distances
                 output = judge(name, expected, pair.target[name], tolerances[name], noises[name], distances)
-                if self.index_judge is not None and not output.passed:
+                if not output.passed and expected.dtype.kind in "iu" and self.index_judge is not None:
                     output = self.index_judge.judge(output, expected, pair.target[name], pair.case.feeds)
                 outputs.append(output)
             case = pair.case
@@ -233,18 +262,20 @@ class _Comparison:
     def _note_movement(self, pairs: Sequence[_Pair], run: RunParity) -> None:
         for output in run.outputs:
             for other in pairs[1:2]:
-                moved = judge(output.name, pairs[0].source[output.name], other.source[output.name], output.tolerance)
+                first, second = pairs[0].source[output.name], other.source[output.name]
+                if not first.size:
+                    continue
+                moved = judge(output.name, first, second, output.tolerance, details=False)
                 self.movement[output.name] = max(self.movement.get(output.name, 0.0), moved.error)
+
+
+def _same(a: Array, b: Array) -> bool:
+    return a.shape == b.shape and not finite_distances(widened(a), widened(b)).any()
 
 
 def _is_too_far(output: OutputParity) -> bool:
     """Say whether more noise might make `output` pass."""
     return output.tolerance.kind == "calibrated" and not output.passed and bool(np.isfinite(output.error))
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
 
 
 def _side(model: Model) -> Side:
@@ -254,4 +285,4 @@ def _side(model: Model) -> Side:
         raise
     except Exception as error:
         # A PyTorch model is run for its outputs, and may raise anything.
-        raise UsageError(f"the {model.kind} fails on example inputs: {_first_line(error)}\n{_OTHER_INPUTS}") from error
+        raise UsageError(f"the {model.kind} fails on example inputs: {in_a_line(error)}\n{_OTHER_INPUTS}") from error

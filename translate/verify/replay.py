@@ -17,12 +17,15 @@ from translate.verify.cases import Case
 def save_cases(cases: Iterable[Case], folder: str | Path) -> list[Path]:
     """Write each case as one `.npz` in `folder`, made for it, so that `--data folder` compares on the same inputs.
 
-    The file names hold the order, label, sizes and seed. Raises `UsageError` when the folder has something in it.
+    The file names hold the order, label, sizes and seed. Raises `UsageError` when the folder has something in it or
+    cannot be made.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise UsageError(f"{folder} is not empty: inputs saved beside others could not be told from them")
+    check_new(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror}") from error
     written: list[Path] = []
     for index, case in enumerate(cases):
         path = folder / f"{index:03d}_{_file_name(case)}.npz"
@@ -34,6 +37,12 @@ def save_cases(cases: Iterable[Case], folder: str | Path) -> list[Path]:
                     np.lib.format.write_array(member, plain, allow_pickle=False)  # type: ignore[no-untyped-call]
         written.append(path)
     return written
+
+
+def check_new(folder: Path) -> None:
+    """Raise `UsageError` where `folder` is one already, with something in it."""
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty: inputs saved beside others could not be told from them")
 
 
 def _file_name(case: Case) -> str:

@@ -21,6 +21,13 @@ def parse_sizes(options: Sequence[str]) -> dict[str, list[int]]:
     return sizes
 
 
+def parse_batches(option: str) -> list[int]:
+    """Read the `--batch` option, such as `1,8`. Raises `UsageError`."""
+    if not re.fullmatch(r"\d+(,\d+)*", option):
+        raise UsageError(f"--batch {option!r} is not SIZE,SIZE,..., such as 1,8")
+    return [int(size) for size in option.split(",")]
+
+
 def size_choices(source: Model, asked: Mapping[str, Sequence[int]] | None = None) -> list[dict[str, int]]:
     """Return the sets of sizes to compare `source` at, see `choose_sizes`."""
     # Only PyTorch models know the least and greatest sizes of their dimensions.

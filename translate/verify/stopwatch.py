@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from translate.errors import TranslateError, UsageError
+from translate.errors import TranslateError, UsageError, in_a_line
 from translate.models.base import Model
 from translate.verify.cases import Case
 
@@ -108,8 +108,7 @@ class Stopwatch:
         except Exception as error:
             # A framework raises anything here.
             where = ", ".join(f"{name}={size}" for name, size in self.case.sizes.items()) or "its inputs"
-            first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-            raise UsageError(f"{self.label} fails at {where}: {type(error).__name__}: {first[:300]}") from error
+            raise UsageError(f"{self.label} fails at {where}: {in_a_line(error)}") from error
         return self.clock() - start
 
     def _warm_up_call(self, values: Any) -> None:

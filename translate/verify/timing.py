@@ -24,6 +24,7 @@ from translate.verify.stopwatch import ModelTiming, Stopwatch
 
 _ROUNDS = 20
 _WARMUP_SHARE = 0.3
+_BATCHES = (1, 8)
 # An interval that holds 1 and is narrower than this rules a difference worth mentioning out.
 _SAME_WITHIN = 1.1
 
@@ -196,17 +197,21 @@ def batch_dimension(model: Model) -> str | None:
 
 
 def sweep(
-    model: Model, batches: Sequence[int] = (1, 8, 32), asked: Mapping[str, Sequence[int]] | None = None
+    model: Model, batches: Sequence[int] | None = None, asked: Mapping[str, Sequence[int]] | None = None
 ) -> dict[str, list[int]]:
     """Return the sizes of the symbolic dimensions for a sweep over the batch, as `InputPlan` takes them.
 
-    What is in `asked` is taken as it is; the batch takes those of `batches` that the model allows, any other dimension
-    its first default size. Raises `UsageError` for a dimension that the model does not have.
+    What is in `asked` is taken as it is; the batch takes those of `batches` (1 and 8 when None) that the model allows,
+    any other dimension its first default size. Raises `UsageError` for a dimension that the model does not have, and
+    where it allows none of `batches`.
     """
     asked = asked or {}
     batch = batch_dimension(model)
     low, high = getattr(model, "ranges", {}).get(batch, (1, math.inf))
-    allowed = [size for size in batches if low <= size <= high]
+    allowed = [size for size in batches or _BATCHES if low <= size <= high]
+    if batches and batch is not None and batch not in asked and not allowed:
+        tried = ", ".join(map(str, batches))
+        raise UsageError(f"a batch of {tried} is not what the model takes: {batch} lies between {low} and {high}")
     return {
         name: list(asked.get(name, allowed if name == batch and allowed else [default]))
         for name, default in size_choices(model, {name: sizes[:1] for name, sizes in asked.items()})[0].items()

@@ -59,9 +59,10 @@ class Tolerance:
         return f"max|a-b| <= {self.maximum:.3g} and rms(a-b) <= {self.rms:.3g}"
 
 
-def calibrated(value: Array, noise: Noise | None) -> Tolerance:
+def calibrated(value: Array, noise: Noise | None, step: float = 0.0) -> Tolerance:
     """Return the limits for an output of which the source returned `value`, of any shape, and erred by `noise`.
 
+    Where its numbers lie on a grid, one `step` of that is always allowed.
     An output that is zero everywhere is measured by 1: numbers of that size cancelled, as far as anyone knows.
     """
     limits = ml_dtypes.finfo(value.dtype)
@@ -71,8 +72,9 @@ def calibrated(value: Array, noise: Noise | None) -> Tolerance:
     multiple = NOISE_MULTIPLE[noise.method]
     return Tolerance(
         "calibrated",
-        maximum=max(multiple * noise.maximum, ULPS * eps * scale, tiny),
-        rms=max(multiple * noise.rms, ULPS * eps * rms, tiny),
+        # Steps are numbers of float32: the distance of two is one but for its rounding.
+        maximum=max(multiple * noise.maximum, ULPS * eps * scale, tiny, step + eps * scale if step else 0.0),
+        rms=max(multiple * noise.rms, ULPS * eps * rms, tiny, step),
     )
 
 

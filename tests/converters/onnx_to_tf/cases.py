@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Mapping
 from typing import Any
 
 import onnx
 import onnx_ir as ir
 import tensorflow as tf
 
-from tests.backend.node_suite import compare
+from tests.converters import nodes
 from tests.converters.nodes import OPSET, Attributes, Inputs, one_node, onnxruntime, reference
 from translate.converters.onnx_to_tf.export import Program
 from translate.converters.passes import prepare
@@ -60,28 +61,7 @@ def gradients(
     ]
 
 
-def check(
-    op: str,
-    inputs: Inputs,
-    attributes: Attributes | None = None,
-    opset: int = OPSET,
-    *,
-    expected: Sequence[Any] | None = None,
-    rtol: float = 1e-5,
-    atol: float = 1e-6,
-    **options: Any,
-) -> None:
-    """Translate the node with symbolic and with fixed dimensions and compare both with `expected`.
-
-    `expected` is the outputs in order; without it, what `reference` gives. Dtypes and shapes must be the same too.
-    """
-    if expected is None:
-        expected = reference(op, inputs, attributes, opset, **options)
-    for dynamic in (True, False):
-        actual = run(op, inputs, attributes, opset, dynamic=dynamic, **options)
-        assert len(actual) == len(expected)
-        for one, other in zip(actual, expected, strict=True):
-            compare(one, other, rtol, atol)
+check = functools.partial(nodes.check, run)
 
 
 def _fed(inputs: Inputs, options: Mapping[str, Any]) -> list[tf.Tensor]:

@@ -8,11 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.converters.nodes import normal
 from tests.converters.onnx_to_tf.cases import gradients, run
-
-
-def normal(*shape: int) -> np.ndarray:
-    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
 
 
 def of_torch(

@@ -9,14 +9,10 @@ import pytest
 import tensorflow as tf
 import torch
 
+from tests.converters.nodes import normal
 from tests.converters.onnx_to_tf.cases import check, gradients, onnxruntime, run
 from translate.converters.onnx_to_tf.conv import conv
 from translate.errors import CannotTranslateError
-
-
-def normal(*shape: int) -> np.ndarray:
-    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
-
 
 # name, input [N, C, *spatial], weights [M, C / group, *kernel], attributes
 CONVS = [

@@ -8,12 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.converters.nodes import normal
 from tests.converters.onnx_to_tf.cases import check, gradients, onnxruntime, reference, run
-
-
-def normal(*shape: int) -> np.ndarray:
-    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
-
 
 POOLS = [
     ("1d", (2, 3, 11), {"kernel_shape": [3], "strides": [2], "pads": [1, 1]}),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.backend.node_suite import compare
 from tests.converters.onnx_to_tf.cases import gradients, one_node, run
-from tests.converters.recurrent import GATES, STATES, VARIANTS, variant
+from tests.converters.recurrent import GATES, STATES, VARIANTS, batch_first, variant
 from translate.errors import CannotTranslateError
 
 
@@ -35,13 +35,7 @@ def test_batch_first_is_the_same_transposed(op):
     attributes["direction"] = "bidirectional"
     outputs = 1 + STATES[op]
     y, *states = run(op, list(named.values()), attributes, outputs=outputs)
-    swapped = {
-        name: array.transpose(1, 0, 2) if name in ("x", "initial_h", "initial_c") else array
-        for name, array in named.items()
-        if array is not None
-    }
-    arrays = [swapped.get(name) for name in named]
-    y1, *states1 = run(op, arrays, attributes | {"layout": 1}, outputs=outputs)
+    y1, *states1 = run(op, batch_first(named), attributes | {"layout": 1}, outputs=outputs)
     np.testing.assert_allclose(y1, y.transpose(2, 0, 1, 3), rtol=1e-6)
     for one, other in zip(states1, states, strict=True):
         np.testing.assert_allclose(one, other.transpose(1, 0, 2), rtol=1e-6)

@@ -8,12 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.converters.nodes import normal
 from tests.converters.onnx_to_tf.cases import check, gradients, onnxruntime, run
 from translate.errors import CannotTranslateError
-
-
-def normal(*shape: int) -> np.ndarray:
-    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
 
 
 @pytest.mark.parametrize("align_corners", [0, 1])

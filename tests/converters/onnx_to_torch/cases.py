@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import onnx
 import onnx_ir as ir
 import torch
 
-from tests.backend.node_suite import compare
-from tests.converters.nodes import OPSET, Attributes, Inputs, one_node, reference
+from tests.converters import nodes
+from tests.converters.nodes import OPSET, Attributes, Inputs, one_node
 from translate.converters.onnx_to_torch import export
 from translate.converters.onnx_to_torch.dtypes import to_numpy, to_torch
 from translate.converters.onnx_to_torch.export import Program
@@ -48,21 +49,4 @@ def code(op: str, inputs: Inputs, attributes: Attributes | None = None, opset: i
     return "\n".join(line.strip().partition(";")[0] for line in lines[1:])
 
 
-def check(
-    op: str,
-    inputs: Inputs,
-    attributes: Attributes | None = None,
-    opset: int = OPSET,
-    expected: list[Any] | None = None,
-    rtol: float = 1e-5,
-    atol: float = 1e-6,
-    **options: Any,
-) -> None:
-    """Demand that a node gives what is expected (the reference's result if None), with open and with static shapes."""
-    if expected is None:
-        expected = reference(op, inputs, attributes, opset, **options)
-    for dynamic in (True, False):
-        actual = run(op, inputs, attributes, opset, dynamic=dynamic, **options)
-        assert len(actual) == len(expected)
-        for one, other in zip(actual, expected, strict=True):
-            compare(one, other, rtol, atol)
+check = functools.partial(nodes.check, run)

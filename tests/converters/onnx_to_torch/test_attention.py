@@ -9,11 +9,8 @@ import onnx
 import pytest
 import torch
 
+from tests.converters.nodes import normal
 from tests.converters.onnx_to_torch.cases import check, code, exported, run
-
-
-def normal(*shape: int) -> np.ndarray:
-    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
 
 
 def test_it_is_torchs_own_function() -> None:

@@ -9,19 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 import pytest
 import torch
 
 from tests.converters.onnx_to_torch.cases import translated
+from tests.converters.subgraphs import CHOOSE, DEEPEN, GROW, PRODUCT, SUM, parse
 from translate.converters.onnx_to_torch.export import exported
 from translate.converters.passes import prepare_for_torch
 from translate.errors import CannotTranslateError
-
-
-def parse(text: str) -> onnx.ModelProto:
-    return onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 18]> {text}')
 
 
 def program(text: str) -> torch.nn.Module:
@@ -35,17 +31,6 @@ def tensors(inputs: list[Any]) -> list[torch.Tensor]:
     return [torch.from_numpy(np.array(value)) for value in inputs]
 
 
-# Adds up while the sum is small, and stacks every sum.
-SUM = """g (int64 m, bool first, float[n] x, float limit) => (float[n] last, float[k, n] sums) {
-  last, sums = Loop (m, first, x) <
-    body = b (int64 i, bool going, float[n] s) => (bool on, float[n] t, float[n] out) {
-      t = Add (s, x)
-      out = Identity (t)
-      axis = Constant<value_ints=[0]> ()
-      total = ReduceSum<keepdims=0> (t, axis)
-      on = Less (total, limit)
-    }>
-}"""
 # The same without what is stacked.
 LAST = SUM.replace("last, sums =", "last =").replace(", float[k, n] sums", "").replace(", float[n] out) {", ") {")
 LAST = LAST.replace("out = Identity (t)", "")
@@ -68,42 +53,6 @@ RECURRENT = """g (float[b,t,2] x, float[2,2] w) => (float[t,b,2] all, float[b,2]
       out = Identity (t)
     }>
 }""".replace(") {\n  rows", ")\n<int64[1] one = {1}, int64[1] zero = {0}, int64[1] two = {2}> {\n  rows")
-# Running product, backwards, over the last axis of x.
-PRODUCT = """g (float[b] x0, float[b,t] x) => (float[b] last, float[b,t] all) {
-  last, all = Scan<num_scan_inputs=1, scan_input_axes=[-1], scan_output_axes=[1], scan_input_directions=[1],
-    scan_output_directions=[1], body = b (float[b] s, float[b] e) => (float[b] n, float[b] o) {
-      n = Mul (s, e)
-      o = Identity (n)
-    }> (x0, x)
-}"""
-# Branches whose results have different sizes; one reads a value from outside.
-CHOOSE = """g (bool c, float[n] x) => (float[m] y) {
-  z = Neg (x)
-  y = If (c) <
-    then_branch = t () => (float[p] a) { a = Concat<axis=0> (z, z) },
-    else_branch = e () => (float[q] a) { a = Abs (x) }>
-}"""
-# One more axis with each step.
-DEEPEN = """g (float[n] x) => (float[] y) {
-  m = Constant<value_int=6> ()
-  y = Loop (m, , x) <
-    body = b (int64 i, bool going, float[] s) => (bool on, float[] t) {
-      on = Identity (going)
-      axis = Constant<value_ints=[0]> ()
-      t = Unsqueeze (s, axis)
-    }>
-}"""
-# Grows by one element in each step.
-GROW = """g (int64 m, float[n] x) => (float[k] y) {
-  y = Loop (m, , x) <
-    body = b (int64 i, bool going, float[p] s) => (bool on, float[q] t) {
-      on = Identity (going)
-      f = Cast<to=1> (i)
-      axis = Constant<value_ints=[0]> ()
-      e = Unsqueeze (f, axis)
-      t = Concat<axis=0> (s, e)
-    }>
-}"""
 # Powers of x: one step, and some that are counted.
 POWERS = """g (float[n] x) => (float[n] last, float[k,n] all) {
   m = Constant<value_int=%d> ()
@@ -185,7 +134,7 @@ def test_a_known_condition_leaves_one_branch() -> None:
 
 
 def test_a_loop_that_torch_cannot_express_is_written_out() -> None:
-    (y,) = translated(parse(DEEPEN))(torch.from_numpy(X))
+    (y,) = translated(parse(DEEPEN % 6))(torch.from_numpy(X))
     assert list(y.shape) == [1] * 6 + [3]
 
 

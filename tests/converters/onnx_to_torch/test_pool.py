@@ -5,12 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.converters.nodes import onnxruntime
+from tests.converters.nodes import normal, onnxruntime
 from tests.converters.onnx_to_torch.cases import check, run
-
-
-def normal(*shape: int) -> np.ndarray:
-    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
 
 
 @pytest.mark.parametrize("storage_order", [0, 1])

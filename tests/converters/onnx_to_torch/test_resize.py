@@ -10,21 +10,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.converters.nodes import onnxruntime
+from tests.converters.nodes import normal, onnxruntime
 from tests.converters.onnx_to_torch.cases import check, code, exported, run
-
-
-def normal(*shape: int) -> np.ndarray:
-    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
-
-
-def inputs(x: np.ndarray, scales: list[float] | None = None, sizes: list[int] | None = None) -> list[np.ndarray | None]:
-    if scales is not None:
-        return [x, None, np.array([1, 1, *scales], np.float32)]
-    return [x, None, None, np.array([*x.shape[:2], *(sizes or [])], np.int64)]
-
-
-TRANSFORMS = ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric", "half_pixel_symmetric"]
+from tests.converters.resizing import TRANSFORMS, inputs
 
 
 @pytest.mark.parametrize("known", [False, True])

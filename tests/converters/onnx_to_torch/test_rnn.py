@@ -11,7 +11,7 @@ import torch
 from tests.backend.node_suite import compare
 from tests.converters.nodes import one_node
 from tests.converters.onnx_to_torch.cases import code, run, translated
-from tests.converters.recurrent import GATES, HIDDEN, STATES, VARIANTS, variant
+from tests.converters.recurrent import GATES, HIDDEN, STATES, VARIANTS, batch_first, variant
 from translate.converters.onnx_to_torch.dtypes import to_numpy, to_torch
 from translate.converters.onnx_to_torch.export import exported
 from translate.converters.passes import prepare_for_torch
@@ -69,13 +69,7 @@ def test_batch_first_is_the_same_transposed(op, name):
     attributes["direction"] = "bidirectional"
     outputs = 1 + STATES[op]
     y, *states = run(op, list(named.values()), attributes, outputs=outputs, dynamic=False)
-    swapped = {
-        name: array.transpose(1, 0, 2) if name in ("x", "initial_h", "initial_c") else array
-        for name, array in named.items()
-        if array is not None
-    }
-    arrays = [swapped.get(name) for name in named]
-    y1, *states1 = run(op, arrays, attributes | {"layout": 1}, outputs=outputs, dynamic=False)
+    y1, *states1 = run(op, batch_first(named), attributes | {"layout": 1}, outputs=outputs, dynamic=False)
     np.testing.assert_allclose(y1, y.transpose(2, 0, 1, 3), rtol=1e-6, atol=1e-7)
     for one, other in zip(states1, states, strict=True):
         np.testing.assert_allclose(one, other.transpose(1, 0, 2), rtol=1e-6, atol=1e-7)

@@ -9,13 +9,9 @@ import onnx
 import pytest
 import torch
 
-from tests.converters.nodes import onnxruntime
+from tests.converters.nodes import normal, onnxruntime
 from tests.converters.onnx_to_torch.cases import check, code, exported, run
 from translate.errors import CannotTranslateError
-
-
-def normal(*shape: int) -> np.ndarray:
-    return np.random.default_rng(sum(shape)).standard_normal(shape).astype(np.float32)
 
 
 @pytest.mark.parametrize(

@@ -119,3 +119,22 @@ def test_shapes_are_known_afterwards(text):
     net = model(text, WEIGHTS if text is CONV_NET else ())
     normalise(net)
     assert all(value.shape is not None for node in net.graph for value in node.outputs)
+
+
+@pytest.mark.parametrize(
+    ("operator", "neutral", "near"),
+    [("Add", 0.0, 1e-10), ("Sub", 0.0, 1e-10), ("Mul", 1.0, 1.000004), ("Div", 1.0, 0.999996)],
+)
+def test_only_what_is_exactly_neutral_is_dropped(operator, neutral, near):
+    # A small number keeps a logarithm or a quotient finite; onnxscript's own rules drop it.
+    for number, left in ((neutral, False), (near, True)):
+        model = ir.from_onnx_text(
+            f"""<ir_version: 10, opset_import: ["" : 20]>
+            net (float[n] x) => (float[n] y) {{
+              c = Constant <value = float {{{number:.8g}}}> ()
+              s = {operator}(x, c)
+              y = Log(s)
+            }}"""
+        )
+        fold(model)
+        assert (operator in [node.op_type for node in model.graph]) == left

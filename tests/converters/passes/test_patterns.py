@@ -9,12 +9,14 @@ import keras
 import numpy as np
 import onnx_ir as ir
 import pytest
+import tensorflow as tf
 
 from tests.converters.tf_to_onnx.cases import operators, run
 from translate.converters.passes import _simplify
 from translate.converters.passes.layout import fewest_transposes
 from translate.converters.passes.patterns import find_patterns
 from translate.converters.tf_to_onnx.models import from_keras
+from translate.graphs import to_onnx
 from translate.models.open import open_model
 
 L = keras.layers
@@ -95,3 +97,20 @@ def test_transposes_are_left_at_the_edges() -> None:
     _, count = found([*block, *[L.Conv2D(4, 3, padding="same"), L.BatchNormalization(), L.ReLU()]], (8, 8, 3))
     assert count["Transpose"] == 2
     assert count["Unsqueeze"] == count["Mul"] == 0
+
+
+@pytest.mark.parametrize("axes", [2, 3])
+def test_broadcasting_to_both_shapes_is_what_expand_does(axes: int) -> None:
+    def both(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        return tf.broadcast_to(x, tf.broadcast_dynamic_shape(tf.shape(x), tf.shape(y)))
+
+    specs = [tf.TensorSpec([None, None, 4][-axes:], tf.float32), tf.TensorSpec([None, None, None], tf.float32)]
+    model = to_onnx(open_model(tf.function(both, input_signature=specs)), [])
+    _simplify(model)
+    find_patterns(model)
+    assert set(operators(model)) <= {"Shape", "Cast", "Expand"}
+    for shape in ((1, 3, 4), (2, 1, 4)):
+        x = np.random.default_rng(0).normal(size=shape[-axes:]).astype(np.float32)
+        y = np.zeros((2, 3, 1), np.float32)
+        feeds = dict(zip((str(value.name) for value in model.graph.inputs), (x, y), strict=True))
+        np.testing.assert_array_equal(run(model, feeds)[0], np.broadcast_to(x, (2, 3, 4)))

@@ -65,3 +65,26 @@ def test_overlapping_boxes() -> None:
     check(lambda low, s: tf.image.non_max_suppression(boxes(low), s, 3, 0.3, 0.2), corners, floats("n"))
     check(lambda low, s: tf.image.non_max_suppression_padded(boxes(low), s, 6, 0.3, pad_to_max_output_size=True),
           corners, floats("n"))  # fmt: skip
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_non_max_suppression_with_scores(padded: bool) -> None:
+    def function(boxes: tf.Tensor, scores: tf.Tensor) -> Any:
+        return tf.raw_ops.NonMaxSuppressionV5(
+            boxes=tf.concat([boxes, boxes + 0.5], -1),
+            scores=scores,
+            max_output_size=6,
+            iou_threshold=0.4,
+            score_threshold=0.1,
+            soft_nms_sigma=0.0,
+            pad_to_max_output_size=padded,
+        )
+
+    check(function, floats("boxes", 2, low=0, high=1), floats("boxes", low=0, high=1))
+
+
+def test_soft_suppression_is_refused() -> None:
+    def function(boxes: tf.Tensor, scores: tf.Tensor) -> Any:
+        return tf.image.non_max_suppression_with_scores(boxes, scores, 3, soft_nms_sigma=0.5)
+
+    refuses(function, floats("boxes", 4), floats("boxes"), match="softly")

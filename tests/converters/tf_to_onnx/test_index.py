@@ -58,3 +58,13 @@ def test_coordinates() -> None:
     check(lambda x: tf.boolean_mask(x, x[:, 0] > 0.0), floats("n", 3))
     check(lambda i: tf.one_hot(i, 4), np.asarray([0, 3, -1, 4], np.int32))
     check(lambda i: tf.one_hot(i, 4, 2.0, -1.0, axis=0), ints("n", "m"))
+
+
+def test_a_permutation_backwards() -> None:
+    check(lambda x: tf.math.invert_permutation(x), np.asarray([3, 0, 2, 1], np.int32))
+
+
+def test_partition_and_stitch() -> None:
+    parts = np.asarray([1, 0, 2, 1], np.int32)
+    check(lambda x: tuple(tf.dynamic_partition(x, parts, 3)), floats(4, "width"))
+    check(lambda x, y: tf.dynamic_stitch([[3, 0], [[1], [2]]], [x, y]), floats(2, "width"), floats(2, 1, "width"))

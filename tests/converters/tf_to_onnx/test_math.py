@@ -86,3 +86,13 @@ def test_ranges() -> None:
     check(lambda x: tf.bitwise.left_shift(x, 2), np.asarray([1, 4], np.uint8))
     check(lambda x: tf.clip_by_value(x, -1.0, 1.0), floats("n"))
     check(lambda x: tf.add_n([x, x, x]), floats("n"))
+
+
+def test_what_hands_on_its_input() -> None:
+    check(lambda x: tf.compat.v1.Print(x, [x, x], "seen"), floats("n"))
+    check(lambda x: tf.guarantee_const(x), floats("n"))
+
+
+def test_quotients_of_negative_numbers_without_axes() -> None:
+    check(lambda x: tf.reshape(x, [])[None] // 3, np.asarray([-7], np.int32))
+    check(lambda x, y: x // y, np.asarray([-7, 7, -6, 0], np.int32), np.asarray([2, -2, 3, -5], np.int32))

@@ -23,7 +23,7 @@ def test_products_and_determinants() -> None:
     check(tf.linalg.det, floats("n", 3, 3), rtol=1e-4)
     check(tf.linalg.cross, floats("n", 3), floats("n", 3))
     check(tf.linalg.trace, floats("n", 3, 3))
-    refuses(tf.linalg.inv, floats("n", 3, 3), match="decomposition")
+    refuses(tf.linalg.cholesky, floats("n", 3, 3), match="decomposition")
 
 
 def test_searches() -> None:
@@ -32,3 +32,15 @@ def test_searches() -> None:
     for side in ("left", "right"):
         check(lambda v, side=side: tf.searchsorted(rising, v, side), values)
     check(lambda x: tf.raw_ops.Bucketize(input=x, boundaries=[0.0, 1.0, 2.0]), values)
+
+
+@pytest.mark.parametrize("size", [2, 3, 4])
+def test_inverses_of_small_matrices(size: int) -> None:
+    apart = 3 * np.eye(size, dtype=np.float32)
+    check(lambda x: tf.linalg.inv(x + apart), floats("batch", size, size), rtol=1e-4, atol=1e-5)
+    check(lambda x: tf.linalg.inv(x + apart, adjoint=True), floats("batch", size, size), rtol=1e-4, atol=1e-5)
+    check(lambda x, y: tf.linalg.solve(x + apart, y), floats(size, size), floats(size, "columns"), rtol=1e-4, atol=1e-5)
+
+
+def test_inverses_of_large_matrices_are_refused() -> None:
+    refuses(lambda x: tf.linalg.inv(x), floats("batch", 5, 5), match="ONNX inverts no matrices")

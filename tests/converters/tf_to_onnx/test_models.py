@@ -13,10 +13,11 @@ import tensorflow as tf
 
 from tests.converters.tf_to_onnx.cases import run
 from translate.converters.metadata import KIND, STRUCTURE
-from translate.converters.tf_to_onnx.models import from_function, from_graph_def, from_keras, from_saved_model
-from translate.errors import CannotTranslateError, OpenError, UsageError
+from translate.converters.tf_to_onnx.models import from_keras, from_model, from_saved_model
+from translate.errors import CannotTranslateError
 from translate.manifest import Manifest, Parameter
 from translate.models.open import open_model
+from translate.models.tf_graph import GraphModel
 
 L = keras.layers
 
@@ -97,35 +98,22 @@ def test_the_manifest_gives_weights_their_first_names(tmp_path: Path) -> None:
     assert weights(from_saved_model(open_model(tmp_path / "model"))) == {"net.0.weight"}
 
 
-def test_a_frozen_graph_of_tutorials(tmp_path: Path) -> None:
+def test_a_frozen_graph(tmp_path: Path) -> None:
     v1 = tf.compat.v1
-    generator = np.random.default_rng(0)
     with tf.Graph().as_default() as graph:
         x = v1.placeholder(tf.float32, [None, 4], name="x")
-        w1 = tf.constant(generator.normal(size=(4, 8)).astype(np.float32), name="w1")
-        w2 = tf.constant(generator.normal(size=(8, 3)).astype(np.float32), name="w2")
-        hidden = tf.nn.relu(tf.matmul(x, w1) + tf.constant(np.ones(8, np.float32), name="b1"))
-        y = tf.nn.softmax(tf.matmul(hidden, w2), name="y")
-        fed = generator.normal(size=(5, 4)).astype(np.float32)
-        with v1.Session(graph=graph) as session:
-            expected = session.run(y, {x: fed})
-    path = tmp_path / "frozen.pb"
-    path.write_bytes(graph.as_graph_def().SerializeToString())
-    for model in (from_graph_def(path, ["x"], ["y"]), from_graph_def(path, ["x:0"], ["y:0"]), from_graph_def(path)):
-        assert names(model.graph.inputs) == ["x"] and names(model.graph.outputs) == ["y"]
-        assert {"w1", "w2", "b1"} <= set(model.graph.initializers)
-        np.testing.assert_allclose(run(model, {"x": fed})[0], expected, rtol=1e-5)
-    with pytest.raises(UsageError, match="no operation 'z'"):
-        from_graph_def(path, ["x"], ["z"])
-    path.write_bytes(b"no graph at all")
-    with pytest.raises(OpenError):
-        from_graph_def(path)
+        w = tf.constant(np.ones((4, 8), np.float32), name="dense/w")
+        tf.nn.relu(tf.matmul(x, w) + tf.constant(np.ones(8, np.float32), name="b"), name="y")
+    model = from_model(GraphModel(graph.as_graph_def()))
+    assert names(model.graph.inputs) == ["x"] and names(model.graph.outputs) == ["y"]
+    assert weights(model) == {"dense.w", "b"} and model.metadata_props[STRUCTURE] == "single"
+    assert run(model, {"x": np.ones((2, 4), np.float32)})[0].tolist() == [[5] * 8] * 2
 
 
 def test_a_live_function() -> None:
     variable = tf.Variable(np.ones((3, 2), np.float32), name="w")
     function = tf.function(lambda x: (x @ variable, x), input_signature=[tf.TensorSpec([None, 3], name="x")])
-    model = from_function(function)
+    model = from_model(open_model(function))
     assert names(model.graph.outputs) == ["output_0", "output_1"] and weights(model) == {"w"}
     assert model.metadata_props[STRUCTURE] == "tuple"
     assert run(model, {"x": np.ones((2, 3), np.float32)})[0].tolist() == [[3, 3], [3, 3]]
@@ -143,37 +131,22 @@ def test_changes_of_variables() -> None:
         calls.assign_add(1.0)
         return x * calls
 
-    model = from_function(tf.function(counted, input_signature=spec))
+    model = from_model(open_model(tf.function(counted, input_signature=spec)))
     assert run(model, {"x": np.ones((1, 3), np.float32)})[0].tolist() == [[2, 2, 2]]
     with pytest.raises(CannotTranslateError, match="changes a variable"):
-        from_function(tf.function(counting, input_signature=spec))
+        from_model(open_model(tf.function(counting, input_signature=spec)))
     # The value before the change is the stored one.
     before = tf.function(lambda x: (x * calls, calls.assign_add(1.0))[0], input_signature=spec)
-    assert run(from_function(before), {"x": np.ones((1, 3), np.float32)})[0].tolist() == [[0, 0, 0]]
+    assert run(from_model(open_model(before)), {"x": np.ones((1, 3), np.float32)})[0].tolist() == [[0, 0, 0]]
 
 
-def test_a_branch_of_tensorflow_1_is_refused(tmp_path: Path) -> None:
-    v1 = tf.compat.v1
-    with tf.Graph().as_default() as graph:
-        v1.disable_control_flow_v2()
-        x = v1.placeholder(tf.float32, [], name="x")
-        v1.cond(x > 0.0, lambda: x * 2.0, lambda: x, name="branch")
-        v1.enable_control_flow_v2()
-    path = tmp_path / "frozen.pb"
-    path.write_bytes(graph.as_graph_def().SerializeToString())
-    with pytest.raises(CannotTranslateError, match="TensorFlow 1's"):
-        from_graph_def(path, ["x"], ["branch/Merge"])
-
-
-def test_a_default_is_taken_where_it_is_not_named(tmp_path: Path) -> None:
+def test_a_default_is_taken_where_it_is_not_named() -> None:
     v1 = tf.compat.v1
     with tf.Graph().as_default() as graph:
         x = v1.placeholder(tf.float32, [None, 2], name="x")
         rate = v1.placeholder_with_default(3.0, [], name="rate")
         tf.multiply(x, rate, name="y")
-    path = tmp_path / "frozen.pb"
-    path.write_bytes(graph.as_graph_def().SerializeToString())
     fed = np.ones((1, 2), np.float32)
-    assert run(from_graph_def(path), {"x": fed})[0].tolist() == [[3, 3]]
-    named = from_graph_def(path, ["x", "rate"], ["y"])
+    assert run(from_model(GraphModel(graph.as_graph_def())), {"x": fed})[0].tolist() == [[3, 3]]
+    named = from_model(GraphModel(graph.as_graph_def(), ["x", "rate"], ["y"]))
     assert run(named, {"x": fed, "rate": np.asarray(5.0, np.float32)})[0].tolist() == [[5, 5]]

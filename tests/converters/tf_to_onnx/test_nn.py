@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.converters.tf_to_onnx.cases import check, floats, refuses
+from tests.converters.tf_to_onnx.cases import check, floats, refuses, run
+from translate.converters.tf_to_onnx.models import from_model
+from translate.models.tf_graph import GraphModel
 
 CASES: list[Callable[..., Any]] = [
     tf.nn.relu,
@@ -47,3 +49,23 @@ def test_normalisations() -> None:
     check(lambda x: normalise(x, False), floats("n", "h", "w", 4))
     refuses(lambda x: normalise(x, True), floats("n", "h", "w", 4), match="training mode")
     check(lambda x: tf.nn.lrn(x, 2, 1.0, 0.1, 0.75), floats("n", "h", "w", 8))
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_the_first_batch_normalisation(scaled: bool) -> None:
+    """TensorFlow makes it no more, and runs it in sessions of its time only; here are the numbers of its definition."""
+    mean, variance, offset, scale = np.random.default_rng(0).uniform(0.5, 1.5, (4, 3)).astype(np.float32)
+    with tf.Graph().as_default() as graph:
+        tf.compat.v1.placeholder(tf.float32, [None, 5, 4, 3], name="x")
+        for name, array in (("m", mean), ("v", variance), ("b", offset), ("g", scale)):
+            tf.constant(array, name=name)
+    definition = graph.as_graph_def()
+    definition.versions.producer = 8
+    node = definition.node.add(name="y", op="BatchNormWithGlobalNormalization", input=["x", "m", "v", "b", "g"])
+    node.attr["T"].type = tf.float32.as_datatype_enum
+    node.attr["variance_epsilon"].f = 1e-3
+    node.attr["scale_after_normalization"].b = scaled
+    x = np.random.default_rng(1).normal(size=(2, 5, 4, 3)).astype(np.float32)
+    expected = (x - mean) / np.sqrt(variance + 1e-3) * (scale if scaled else 1) + offset
+    exported = from_model(GraphModel(definition))
+    np.testing.assert_allclose(run(exported, {"x": x})[0], expected, rtol=1e-5, atol=1e-6)

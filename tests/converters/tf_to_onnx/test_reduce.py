@@ -60,3 +60,16 @@ def test_different_numbers() -> None:
     check(lambda x: tf.unique(x), x)
     check(lambda x: tf.unique_with_counts(x), x)
     check(lambda x: tf.raw_ops.UniqueV2(x=x, axis=[0]), np.asarray([[2, 1], [1, 1], [2, 1]], np.float32))
+
+
+@pytest.mark.parametrize("name", ["max", "min", "prod", "sum", "mean"])
+def test_segments_of_every_kind(name: str) -> None:
+    ids = np.asarray([0, 0, 1, 3, 3], np.int32)
+    check(lambda x: getattr(tf.math, f"segment_{name}")(x, ids), floats(5, "width"))
+    if name != "mean":
+        check(lambda x: getattr(tf.math, f"unsorted_segment_{name}")(x, ids[::-1], 6), floats(5, "width"))
+
+
+def test_segments_of_integers() -> None:
+    ids = np.asarray([2, 0, 2], np.int32)
+    check(lambda x: tf.math.unsorted_segment_max(x, ids, 4), ints(3, "width", low=-5))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import onnx_ir as ir
 
 from translate.converters.lowering.bind import Signature, UnboundError
-from translate.errors import Problem
+from translate.errors import Problem, merge
 from translate.origin import source_line
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -67,6 +67,11 @@ class Table:
 
         return register
 
+    def lower_unary(self, functions: Mapping[str, Callable[..., Any]]) -> None:
+        """Register operators of one input that the target has under another name, with the same meaning."""
+        for op_type, function in functions.items():
+            self.lower(op_type)(_unary(function))
+
     def _add(self, row: Lowering) -> None:
         versions = self._rows.setdefault((row.domain, row.op_type), {})
         if row.since in versions:
@@ -98,6 +103,23 @@ class Table:
         except UnboundError as error:
             return str(error)
         return None
+
+    def problems(self, model: ir.Model) -> list[Problem]:
+        """Say of every node of `model`, of subgraphs too, why it cannot be lowered; equal problems count as one."""
+        problems = []
+        for node in model.graph.all_nodes():
+            opset = opset_of(node, model.opset_imports)
+            reason = self.problem(node, opset)
+            if reason is not None:
+                problems.append(as_problem(node, opset, reason))
+        return merge(problems)
+
+
+def _unary(function: Callable[..., Any]) -> Callable[[Any], Any]:
+    def unary(x: Any) -> Any:
+        return function(x)
+
+    return unary
 
 
 def opset_of(node: ir.Node, opset_imports: Mapping[str, int]) -> int:

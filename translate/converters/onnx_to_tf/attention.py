@@ -11,83 +11,12 @@ from translate.converters.onnx_to_tf.dtypes import tf_dtype
 from translate.converters.onnx_to_tf.shapes import dims, rank
 from translate.converters.onnx_to_tf.table import lower
 from translate.converters.onnx_to_tf.windows import Size
+from translate.converters.operators.attention import allowed
 
 Outputs = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
 
 
 @lower("Attention", since=23)
-def attention_23(
-    q: tf.Tensor,
-    k: tf.Tensor,
-    v: tf.Tensor,
-    attn_mask: tf.Tensor | None = None,
-    past_key: tf.Tensor | None = None,
-    past_value: tf.Tensor | None = None,
-    *,
-    is_causal: int = 0,
-    kv_num_heads: int | None = None,
-    q_num_heads: int | None = None,
-    qk_matmul_output_mode: Literal[0, 1, 2, 3] = 0,
-    scale: float | None = None,
-    softcap: float = 0.0,
-    softmax_precision: int | None = None,
-) -> Outputs:
-    """Scaled dot-product attention; see opset 25, which this is without `nonpad_kv_seqlen` and windows."""
-    return attention(
-        q,
-        k,
-        v,
-        attn_mask,
-        past_key,
-        past_value,
-        is_causal=is_causal,
-        kv_num_heads=kv_num_heads,
-        q_num_heads=q_num_heads,
-        qk_matmul_output_mode=qk_matmul_output_mode,
-        scale=scale,
-        softcap=softcap,
-        softmax_precision=softmax_precision,
-    )
-
-
-@lower("Attention", since=24)
-def attention_24(
-    q: tf.Tensor,
-    k: tf.Tensor,
-    v: tf.Tensor,
-    attn_mask: tf.Tensor | None = None,
-    past_key: tf.Tensor | None = None,
-    past_value: tf.Tensor | None = None,
-    nonpad_kv_seqlen: tf.Tensor | None = None,
-    *,
-    is_causal: int = 0,
-    kv_num_heads: int | None = None,
-    q_num_heads: int | None = None,
-    qk_matmul_output_mode: Literal[0, 1, 2, 3] = 0,
-    scale: float | None = None,
-    softcap: float = 0.0,
-    softmax_precision: int | None = None,
-) -> Outputs:
-    """Scaled dot-product attention; see opset 25, which this is without windows."""
-    return attention(
-        q,
-        k,
-        v,
-        attn_mask,
-        past_key,
-        past_value,
-        nonpad_kv_seqlen,
-        is_causal=is_causal,
-        kv_num_heads=kv_num_heads,
-        q_num_heads=q_num_heads,
-        qk_matmul_output_mode=qk_matmul_output_mode,
-        scale=scale,
-        softcap=softcap,
-        softmax_precision=softmax_precision,
-    )
-
-
-@lower("Attention", since=25)
 def attention(
     q: tf.Tensor,
     k: tf.Tensor,
@@ -113,6 +42,7 @@ def attention(
     and v. `attn_mask` broadcasts to [N, heads, Q, K]. Returns y in the form of q; all keys and values
     [N, kv_heads, past + K, D or V]; and the scores [N, heads, Q, past + K] after the step that
     `qk_matmul_output_mode` names. A query that may attend to nothing gives zeros.
+    Opset 24 added `nonpad_kv_seqlen`, and 25 the windows.
     """
     packed = rank(q) == 3
     if packed:
@@ -135,9 +65,10 @@ def attention(
         scores = softcap * tf.tanh(scores / softcap)
     exposed = scores if qk_matmul_output_mode == 1 else exposed
 
-    offset = past if nonpad_kv_seqlen is None else tf.cast(nonpad_kv_seqlen, tf.int32)[:, None, None, None] - queries
-    allowed = _allowed(queries, keys, offset, nonpad_kv_seqlen, is_causal, left_window_size, right_window_size)
-    bias = _bias(attn_mask, allowed, keys, q.dtype)
+    end = None if nonpad_kv_seqlen is None else tf.cast(nonpad_kv_seqlen, tf.int32)[:, None, None, None]
+    query = tf.range(queries)[:, None] + (past if end is None else end - queries)
+    visible = allowed(query, tf.range(keys), end, is_causal, left_window_size, right_window_size)
+    bias = _bias(attn_mask, visible, keys, q.dtype)
     scores = scores if bias is None else scores + bias
     exposed = scores if qk_matmul_output_mode == 2 else exposed
 
@@ -169,33 +100,7 @@ def _join_heads(x: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, length, heads * size])
 
 
-def _allowed(
-    queries: Size,
-    keys: Size,
-    offset: Size,
-    nonpad_kv_seqlen: tf.Tensor | None,
-    is_causal: int,
-    left_window_size: int,
-    right_window_size: int,
-) -> tf.Tensor | None:
-    """Say which keys each query may attend to as far as their positions tell: bool, broadcasts to [N, heads, Q, K]."""
-    query, key = tf.range(queries)[:, None] + offset, tf.range(keys)
-    rules = []
-    if is_causal:
-        rules.append(key <= query)
-    if left_window_size >= 0:
-        rules.append(key >= query - left_window_size)
-    if right_window_size >= 0:
-        rules.append(key <= query + right_window_size)
-    if nonpad_kv_seqlen is not None:
-        rules.append(key < tf.cast(nonpad_kv_seqlen, tf.int32)[:, None, None, None])
-    allowed = None
-    for rule in rules:
-        allowed = rule if allowed is None else allowed & rule
-    return allowed
-
-
-def _bias(mask: tf.Tensor | None, allowed: tf.Tensor | None, keys: Size, dtype: tf.DType) -> tf.Tensor | None:
+def _bias(mask: tf.Tensor | None, visible: tf.Tensor | None, keys: Size, dtype: tf.DType) -> tf.Tensor | None:
     """Return what is added to the scores: zero or -inf for bools, and the mask itself where it is a number."""
     if mask is not None:
         known = dims(mask)[-1]
@@ -206,11 +111,11 @@ def _bias(mask: tf.Tensor | None, allowed: tf.Tensor | None, keys: Size, dtype: 
                 mask, padding, constant_values=False if mask.dtype == tf.bool else tf.cast(-np.inf, mask.dtype)
             )
         if mask.dtype == tf.bool:
-            allowed, mask = mask if allowed is None else allowed & mask, None
-    if allowed is None:
+            visible, mask = mask if visible is None else visible & mask, None
+    if visible is None:
         return mask
     nothing = tf.zeros([], dtype) if mask is None else mask
-    return tf.where(allowed, nothing, tf.cast(-np.inf, dtype))
+    return tf.where(visible, nothing, tf.cast(-np.inf, dtype))
 
 
 @lower("RotaryEmbedding", since=23)

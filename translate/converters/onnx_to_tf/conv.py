@@ -9,6 +9,7 @@ import tensorflow as tf
 from translate.converters.onnx_to_tf.shapes import dims
 from translate.converters.onnx_to_tf.table import CHANNELS_LAST, lower
 from translate.converters.onnx_to_tf.windows import Size, Window, spatial_rank
+from translate.converters.operators.windows import explicit, halves
 from translate.errors import UnsupportedError
 
 Convolve = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -159,13 +160,11 @@ def conv_transpose(
     # What the kernel gives before padding is cut off: of one window, and a stride for each further element.
     full = [s * (size - 1) + k + m for s, size, k, m in zip(strides, sizes, kernel, more, strict=True)]
     if output_shape is not None:
-        cut = [_halves(size - wanted, auto_pad) for size, wanted in zip(full, output_shape[-spatial:], strict=True)]
+        cut = [_cut(size - wanted, auto_pad) for size, wanted in zip(full, output_shape[-spatial:], strict=True)]
     elif auto_pad.startswith("SAME"):
-        cut = [_halves(max(k + m - s, 0), auto_pad) for k, m, s in zip(kernel, more, strides, strict=True)]
-    elif auto_pad == "VALID" or pads is None:
-        cut = [(0, 0)] * spatial
+        cut = [halves(max(k + m - s, 0), auto_pad) for k, m, s in zip(kernel, more, strides, strict=True)]
     else:
-        cut = [(pads[axis], pads[axis + spatial]) for axis in range(spatial)]
+        cut = explicit(pads, auto_pad, spatial)
     if spatial == 1:
         # The stride of the unit axis does not matter, and depthwise kernels want equal strides.
         y = _transposed(x[:, None], w[None], [strides[0], strides[0]], [1, *full], [(0, 0), *cut], group)
@@ -189,10 +188,10 @@ def _spread(w: tf.Tensor, dilations: Sequence[int]) -> tf.Tensor:
     return w
 
 
-def _halves(total: Size, auto_pad: str) -> tuple[Size, Size]:
+def _cut(total: Size, auto_pad: str) -> tuple[Size, Size]:
     # What lacks (a negative total) is added at the end.
     some = max(total, 0) if isinstance(total, int) else tf.maximum(total, 0)
-    begin = some // 2 if auto_pad == "SAME_UPPER" else some - some // 2
+    begin, _ = halves(some, auto_pad)
     return begin, total - begin
 
 

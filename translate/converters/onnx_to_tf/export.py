@@ -13,13 +13,13 @@ import tensorflow as tf
 from translate.converters.lowering import Interpreter
 from translate.converters.lowering.bind import Form
 from translate.converters.lowering.interpret import LARGEST_HOST_BYTES
-from translate.converters.lowering.table import as_problem, opset_of
-from translate.converters.metadata import ORIGIN, PERMUTATION, STRUCTURE, source_name
+from translate.converters.lowering.table import opset_of
+from translate.converters.metadata import ORIGIN, PERMUTATION, STRUCTURE, other_names, source_name
 from translate.converters.onnx_to_tf.dtypes import tf_dtype
 from translate.converters.onnx_to_tf.lowerings import TABLE
 from translate.converters.onnx_to_tf.target import TensorFlowTarget, scope_name, static_shape
 from translate.converters.weights import weights
-from translate.errors import Problem, UnsupportedError, merge
+from translate.errors import Problem, UnsupportedError
 from translate.manifest import Manifest, Parameter, Permutation, Value
 
 # Attributes of the loaded object that weights may not take the place of.
@@ -43,13 +43,7 @@ def preflight(model: ir.Model) -> list[Problem]:
     Nodes that share a problem are counted in one. A lowering may still refuse a case that only shows when shapes and
     constants are known: that is found, as completely, by `save`.
     """
-    problems = []
-    for node in model.graph.all_nodes():
-        opset = opset_of(node, model.opset_imports)
-        reason = TABLE.problem(node, opset)
-        if reason is not None:
-            problems.append(as_problem(node, opset, reason))
-    return merge(problems)
+    return TABLE.problems(model)
 
 
 def save(model: ir.Model, directory: Path) -> None:
@@ -138,7 +132,9 @@ def manifest(program: Program) -> Manifest:
     Left out are values that no tensor is: those known while translating, lists, and what is inside a loop or a branch.
     """
     parameters = {
-        str(value.name): Parameter(variable.name.removesuffix(":0"), _permutation(value), variable.trainable)
+        str(value.name): Parameter(
+            variable.name.removesuffix(":0"), _permutation(value), variable.trainable, other_names(value)
+        )
         for value, variable in program.variables.items()
     }
     given = {value.name for value in program.built if value.producer() is None}

@@ -1,61 +1,13 @@
-"""All files of lowerings, imported for the rows that they add to the table."""
+"""The whole table: each file of lowerings adds its rows when it is imported."""
 
-from translate.converters.onnx_to_tf import (
-    activation,
-    attention,
-    cast,
-    control,
-    conv,
-    index,
-    linear_attention,
-    loss,
-    math,
-    matrix,
-    ml,
-    norm,
-    pool,
-    preview,
-    quant,
-    random,
-    reduce,
-    resize,
-    rnn,
-    sequence,
-    shape,
-    signal,
-    string,
-    tensor,
-    training,
-    vision,
-)
+from __future__ import annotations
+
+from importlib import import_module
+
 from translate.converters.onnx_to_tf.table import TABLE
+from translate.converters.operators import TOPICS
 
-__all__ = [
-    "TABLE",
-    "activation",
-    "attention",
-    "cast",
-    "control",
-    "conv",
-    "index",
-    "linear_attention",
-    "loss",
-    "math",
-    "matrix",
-    "ml",
-    "norm",
-    "pool",
-    "preview",
-    "quant",
-    "random",
-    "reduce",
-    "resize",
-    "rnn",
-    "sequence",
-    "shape",
-    "signal",
-    "string",
-    "tensor",
-    "training",
-    "vision",
-]
+__all__ = ["TABLE"]
+
+for _topic in TOPICS:
+    import_module(f"translate.converters.onnx_to_tf.{_topic}")

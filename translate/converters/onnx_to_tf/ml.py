@@ -1,10 +1,9 @@
-"""Classical machine learning (domain ai.onnx.ml): encoders, scalers, linear models and tree ensembles."""
+"""Classical machine learning (domain ai.onnx.ml): encoders, scalers and linear models."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -15,21 +14,6 @@ from translate.converters.onnx_to_tf.table import lower
 from translate.errors import UnsupportedError
 
 DOMAIN = "ai.onnx.ml"
-FLOATS = (tf.float32, tf.float64)
-COMPARE = {
-    "BRANCH_LEQ": tf.less_equal,
-    "BRANCH_LT": tf.less,
-    "BRANCH_GTE": tf.greater_equal,
-    "BRANCH_GT": tf.greater,
-    "BRANCH_EQ": tf.equal,
-    "BRANCH_NEQ": tf.not_equal,
-}
-MEMBER = "BRANCH_MEMBER"
-LEAF = "LEAF"
-# The same by number, and what else TreeEnsemble of opset 5 says in numbers.
-MODES = (*COMPARE, MEMBER)
-AGGREGATES = ("AVERAGE", "SUM", "MIN", "MAX")
-TRANSFORMS = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
 
 
 @lower("ArrayFeatureExtractor", domain=DOMAIN)
@@ -141,11 +125,11 @@ def linear_classifier(
     Limits: one row of coefficients for two classes (implementations differ), and `post_transform` PROBIT and
     SOFTMAX_ZERO, are refused.
     """
-    labels = _labels(classlabels_ints, classlabels_strings)
+    labels = labels_of(classlabels_ints, classlabels_strings)
     classes = int(labels.shape[0])
     if len(coefficients) != classes * _known_features(x):
         raise UnsupportedError(f"{len(coefficients)} coefficients for {classes} classes of {x.shape[1]} features")
-    scores = _transformed(_linear(x, coefficients, intercepts, classes), post_transform)
+    scores = transformed(_linear(x, coefficients, intercepts, classes), post_transform)
     return tf.gather(labels, tf.argmax(scores, 1)), scores
 
 
@@ -162,7 +146,7 @@ def linear_regressor(
 
     Limits: `post_transform` PROBIT and SOFTMAX_ZERO are refused.
     """
-    return _transformed(_linear(x, coefficients or (), intercepts, targets), post_transform)
+    return transformed(_linear(x, coefficients or (), intercepts, targets), post_transform)
 
 
 @lower("Normalizer", domain=DOMAIN)
@@ -228,284 +212,6 @@ def svm_regressor(
     return tf.where(result > 0, 1.0, -1.0) if one_class else result
 
 
-@lower("TreeEnsemble", since=5, domain=DOMAIN)
-def tree_ensemble(
-    x: tf.Tensor,
-    *,
-    aggregate_function: int = 1,
-    leaf_targetids: Sequence[int],
-    leaf_weights: np.ndarray,
-    membership_values: np.ndarray | None = None,
-    n_targets: int | None = None,
-    nodes_falseleafs: Sequence[int],
-    nodes_falsenodeids: Sequence[int],
-    nodes_featureids: Sequence[int],
-    nodes_hitrates: np.ndarray | None = None,
-    nodes_missing_value_tracks_true: Sequence[int] | None = None,
-    nodes_modes: np.ndarray,
-    nodes_splits: np.ndarray,
-    nodes_trueleafs: Sequence[int],
-    nodes_truenodeids: Sequence[int],
-    post_transform: int = 0,
-    tree_roots: Sequence[int],
-) -> tf.Tensor:
-    """Return the aggregate of what the leaves give that x [N, F] comes to, [N, n_targets].
-
-    Limits: `post_transform` PROBIT and SOFTMAX_ZERO are refused.
-    """
-    inner, leaves = len(nodes_modes), len(leaf_weights)
-    # Leaves follow the inner nodes and lead to themselves.
-    own = list(range(inner, inner + leaves))
-    trees = Trees(
-        roots=np.asarray(tree_roots),
-        feature=np.asarray([*nodes_featureids, *[0] * leaves]),
-        split=np.concatenate([nodes_splits, np.zeros(leaves, nodes_splits.dtype)]),
-        mode=[MODES[mode] for mode in nodes_modes] + [LEAF] * leaves,
-        missing=np.asarray([*(nodes_missing_value_tracks_true or [0] * inner), *[0] * leaves], bool),
-        children=np.stack(
-            [
-                np.asarray([*np.asarray(ids) + inner * np.asarray(leafs), *own])
-                for ids, leafs in ((nodes_falsenodeids, nodes_falseleafs), (nodes_truenodeids, nodes_trueleafs))
-            ],
-            1,
-        ),
-        members=_members(nodes_modes, membership_values),
-    )
-    payload = list(zip(own, leaf_targetids, leaf_weights.tolist(), strict=True))
-    targets = n_targets if n_targets is not None else max(leaf_targetids) + 1
-    result = trees.aggregate(x, payload, targets, AGGREGATES[aggregate_function])
-    return tf.cast(_transformed(result, TRANSFORMS[post_transform]), x.dtype)
-
-
-@lower("TreeEnsembleRegressor", domain=DOMAIN)
-def tree_ensemble_regressor(
-    x: tf.Tensor,
-    *,
-    aggregate_function: str = "SUM",
-    base_values: Sequence[float] | None = None,
-    base_values_as_tensor: np.ndarray | None = None,
-    n_targets: int | None = None,
-    nodes_falsenodeids: Sequence[int] | None = None,
-    nodes_featureids: Sequence[int] | None = None,
-    nodes_hitrates: Sequence[float] | None = None,
-    nodes_hitrates_as_tensor: np.ndarray | None = None,
-    nodes_missing_value_tracks_true: Sequence[int] | None = None,
-    nodes_modes: Sequence[str] | None = None,
-    nodes_nodeids: Sequence[int] | None = None,
-    nodes_treeids: Sequence[int] | None = None,
-    nodes_truenodeids: Sequence[int] | None = None,
-    nodes_values: Sequence[float] | None = None,
-    nodes_values_as_tensor: np.ndarray | None = None,
-    post_transform: str = "NONE",
-    target_ids: Sequence[int] | None = None,
-    target_nodeids: Sequence[int] | None = None,
-    target_treeids: Sequence[int] | None = None,
-    target_weights: Sequence[float] | None = None,
-    target_weights_as_tensor: np.ndarray | None = None,
-) -> tf.Tensor:
-    """Return the aggregate of what the leaves give that x [N, F] comes to, plus base values: float32 [N, n_targets].
-
-    Limits: `post_transform` PROBIT and SOFTMAX_ZERO are refused.
-    """
-    trees, at = _trees(
-        nodes_treeids or (),
-        nodes_nodeids or (),
-        nodes_featureids or (),
-        _either(nodes_values, nodes_values_as_tensor),
-        nodes_modes or (),
-        nodes_missing_value_tracks_true,
-        nodes_truenodeids or (),
-        nodes_falsenodeids or (),
-    )
-    weights = _either(target_weights, target_weights_as_tensor).tolist()
-    places = zip(target_treeids or (), target_nodeids or (), target_ids or (), weights, strict=True)
-    payload = [(at[tree, node], target, weight) for tree, node, target, weight in places]
-    result = trees.aggregate(x, payload, n_targets or 1, aggregate_function)
-    base = _either(base_values, base_values_as_tensor)
-    result = tf.cast(result + base.astype(result.dtype.as_numpy_dtype) if base.size else result, tf.float32)
-    return _transformed(result, post_transform)
-
-
-@lower("TreeEnsembleClassifier", domain=DOMAIN)
-def tree_ensemble_classifier(
-    x: tf.Tensor,
-    *,
-    base_values: Sequence[float] | None = None,
-    base_values_as_tensor: np.ndarray | None = None,
-    class_ids: Sequence[int] | None = None,
-    class_nodeids: Sequence[int] | None = None,
-    class_treeids: Sequence[int] | None = None,
-    class_weights: Sequence[float] | None = None,
-    class_weights_as_tensor: np.ndarray | None = None,
-    classlabels_int64s: Sequence[int] | None = None,
-    classlabels_strings: Sequence[str] | None = None,
-    nodes_falsenodeids: Sequence[int] | None = None,
-    nodes_featureids: Sequence[int] | None = None,
-    nodes_hitrates: Sequence[float] | None = None,
-    nodes_hitrates_as_tensor: np.ndarray | None = None,
-    nodes_missing_value_tracks_true: Sequence[int] | None = None,
-    nodes_modes: Sequence[str] | None = None,
-    nodes_nodeids: Sequence[int] | None = None,
-    nodes_treeids: Sequence[int] | None = None,
-    nodes_truenodeids: Sequence[int] | None = None,
-    nodes_values: Sequence[float] | None = None,
-    nodes_values_as_tensor: np.ndarray | None = None,
-    post_transform: str = "NONE",
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Classify [N, F] by the sum of what the leaves give; returns the labels, [N], and the scores, [N, classes].
-
-    Two classes whose leaves give one number s follow onnxruntime: where no weight is negative, the scores are 1 - s
-    and s and the second class wins above 0.5, else they are -s and s, and it wins above 0; only LOGISTIC changes them.
-    Limits: a single class, and `post_transform` PROBIT and SOFTMAX_ZERO, are refused.
-    """
-    labels = _labels(classlabels_int64s, classlabels_strings)
-    classes = len(classlabels_int64s or classlabels_strings or ())
-    if classes < 2:
-        raise UnsupportedError("a classifier of a single class")
-    trees, at = _trees(
-        nodes_treeids or (),
-        nodes_nodeids or (),
-        nodes_featureids or (),
-        _either(nodes_values, nodes_values_as_tensor),
-        nodes_modes or (),
-        nodes_missing_value_tracks_true,
-        nodes_truenodeids or (),
-        nodes_falsenodeids or (),
-    )
-    weights = _either(class_weights, class_weights_as_tensor).tolist()
-    places = zip(class_treeids or (), class_nodeids or (), class_ids or (), weights, strict=True)
-    payload = [(at[tree, node], target, weight) for tree, node, target, weight in places]
-    scores = trees.aggregate(x, payload, classes, "SUM")
-    base = _either(base_values, base_values_as_tensor).astype(scores.dtype.as_numpy_dtype)
-    two = classes == 2 and set(class_ids or ()) == {0} and base.size < 2
-    if base.size not in (0, classes) and not two:
-        raise UnsupportedError(f"{base.size} base values for {classes} classes")
-    if two:
-        score = tf.cast(scores[:, 0] + base.sum(), tf.float32)
-        positive = min(weights) >= 0
-        label = tf.gather(labels, tf.cast(score > (0.5 if positive else 0), tf.int32))
-        if post_transform == "LOGISTIC":
-            return label, tf.sigmoid(tf.stack([-score, score], 1))
-        return label, tf.stack([1 - score if positive else -score, score], 1)
-    scores = tf.cast(scores + base if base.size else scores, tf.float32)
-    return tf.gather(labels, tf.argmax(scores, 1)), _transformed(scores, post_transform)
-
-
-@dataclass(frozen=True)
-class Trees:
-    """Decision trees in flat arrays over all their nodes; a leaf leads to itself.
-
-    `roots` has one node for each tree; `feature`, `split`, `mode` and `missing` (whether NaN counts as true) say how
-    a node decides, `children`, [nodes, 2], where it leads when false and when true, `members` what is in its set.
-    """
-
-    roots: np.ndarray
-    feature: np.ndarray
-    split: np.ndarray
-    mode: Sequence[str]
-    missing: np.ndarray
-    children: np.ndarray
-    members: dict[int, list[float]]
-
-    def aggregate(
-        self, x: tf.Tensor, payload: Sequence[tuple[int, int, float]], targets: int, function: str
-    ) -> tf.Tensor:
-        """Return, [N, targets], the aggregate over all trees of what the leaves that `x` comes to give.
-
-        `payload` has (leaf, target, weight); what one leaf gives a target twice is aggregated too.
-        """
-        x = x if x.dtype in FLOATS else tf.cast(x, tf.float32)
-        finite = np.finfo(x.dtype.as_numpy_dtype)
-        combine: Any = {"MIN": np.minimum, "MAX": np.maximum}.get(function, np.add)
-        reduce = {"MIN": tf.reduce_min, "MAX": tf.reduce_max}.get(function, tf.reduce_sum)
-        finite = np.finfo(x.dtype.as_numpy_dtype)
-        nothing = {"MIN": finite.max, "MAX": finite.min}.get(function, 0)
-        gives = np.full([len(self.mode), targets], nothing, x.dtype.as_numpy_dtype)
-        for leaf, target, weight in payload:
-            gives[leaf, target] = combine(gives[leaf, target], weight)
-        result = reduce(tf.gather(tf.constant(gives), self._leaves(x)), 1)
-        return result / len(self.roots) if function == "AVERAGE" else result
-
-    def _leaves(self, x: tf.Tensor) -> tf.Tensor:
-        """Return the leaf that each row of `x` comes to in each tree, [N, trees]."""
-        children, feature = tf.constant(self.children, tf.int32), tf.constant(self.feature, tf.int32)
-        node = tf.tile(tf.constant(self.roots, tf.int32)[tf.newaxis], [dims(x)[0], 1])
-
-        def step(node: tf.Tensor) -> tuple[tf.Tensor]:
-            value = tf.gather(x, tf.gather(feature, node), batch_dims=1)
-            true = tf.cast(self._decide(node, value), tf.int32)
-            return (tf.gather_nd(children, tf.stack([node, true], -1)),)
-
-        return tf.while_loop(lambda node: True, step, (node,), maximum_iterations=self._depth())[0]
-
-    def _decide(self, node: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-        split = tf.gather(tf.constant(self.split, value.dtype), node)
-        used = [mode for mode in COMPARE if mode in self.mode]
-        true = tf.zeros_like(value, tf.bool)
-        for mode in used:
-            compared = COMPARE[mode](value, split)
-            here = tf.constant([one == mode for one in self.mode])
-            true = compared if len(used) == 1 else tf.where(tf.gather(here, node), compared, true)
-        if self.members:
-            length = max(len(members) for members in self.members.values())
-            table = np.full([len(self.mode), length], np.nan, value.dtype.as_numpy_dtype)
-            for i, members in self.members.items():
-                table[i, : len(members)] = members
-            contained = tf.reduce_any(value[..., tf.newaxis] == tf.gather(tf.constant(table), node), -1)
-            true = tf.where(tf.gather(tf.constant([one == MEMBER for one in self.mode]), node), contained, true)
-        if self.missing.any():
-            true |= tf.math.is_nan(value) & tf.gather(tf.constant(self.missing), node)
-        return true
-
-    def _depth(self) -> int:
-        depth, nodes = 0, set(self.roots.tolist())
-        while nodes := {child for node in nodes for child in self.children[node].tolist() if child != node}:
-            depth += 1
-        return depth
-
-
-def _trees(
-    tree_ids: Sequence[int],
-    node_ids: Sequence[int],
-    feature: Sequence[int],
-    split: np.ndarray,
-    modes: Sequence[str],
-    missing: Sequence[int] | None,
-    true_ids: Sequence[int],
-    false_ids: Sequence[int],
-) -> tuple[Trees, dict[tuple[int, int], int]]:
-    """Return the trees of a TreeEnsembleClassifier or -Regressor, and each node's place by (tree, node)."""
-    at = {key: i for i, key in enumerate(zip(tree_ids, node_ids, strict=True))}
-    children = [
-        [i, i] if mode == LEAF else [at[tree, false], at[tree, true]]
-        for i, (tree, mode, false, true) in enumerate(zip(tree_ids, modes, false_ids, true_ids, strict=True))
-    ]
-    led_to = {child for i, pair in enumerate(children) for child in pair if child != i}
-    trees = Trees(
-        roots=np.asarray([i for i in range(len(modes)) if i not in led_to]),
-        feature=np.asarray(feature),
-        split=split,
-        mode=list(modes),
-        missing=np.asarray(missing if missing else [0] * len(modes), bool),
-        children=np.asarray(children),
-        members={},
-    )
-    return trees, at
-
-
-def _members(modes: np.ndarray, values: np.ndarray | None) -> dict[int, list[float]]:
-    """Return the set of each node that tests membership; the sets stand one after another, each ended by a NaN."""
-    if values is None:
-        return {}
-    ends = np.flatnonzero(np.isnan(values))
-    sets = [part[~np.isnan(part)].tolist() for part in np.split(values, ends)[: len(ends)]]
-    return dict(zip(np.flatnonzero(modes == MODES.index(MEMBER)).tolist(), sets, strict=True))
-
-
-def _either(values: Sequence[float] | None, tensor: np.ndarray | None) -> np.ndarray:
-    return tensor if tensor is not None else np.asarray(values if values is not None else [], np.float32)
-
-
 def _constant(values: Any, dtype: tf.DType) -> tf.Tensor:
     if values is None:
         raise UnsupportedError(f"no list of {dtype.name} is given")
@@ -520,7 +226,8 @@ def _mapped(x: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, default: tf.Tensor
     return tf.where(tf.reduce_any(equal, -1), tf.gather(values, place), default)
 
 
-def _labels(numbers: Sequence[int] | None, texts: Sequence[str] | None) -> tf.Tensor:
+def labels_of(numbers: Sequence[int] | None, texts: Sequence[str] | None) -> tf.Tensor:
+    """Return the labels of all classes, int64 or string; raises `UnsupportedError` without any."""
     return tf.constant(texts) if texts else _constant(numbers, tf.int64)
 
 
@@ -547,8 +254,8 @@ def _kernel(x: tf.Tensor, vectors: tf.Tensor, kind: str, parameters: Sequence[fl
     return tf.tanh(gamma * product + coef0) if kind == "SIGMOID" else product
 
 
-def _transformed(scores: tf.Tensor, post_transform: str) -> tf.Tensor:
-    """Apply a post transform to scores, [N, classes]."""
+def transformed(scores: tf.Tensor, post_transform: str) -> tf.Tensor:
+    """Apply a post transform to scores, [N, classes]; raises `UnsupportedError` for one that is not covered."""
     if post_transform == "NONE":
         return scores
     if post_transform == "LOGISTIC":

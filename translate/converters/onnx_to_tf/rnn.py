@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from translate.converters.onnx_to_tf.shapes import dims
 from translate.converters.onnx_to_tf.table import lower
 from translate.converters.onnx_to_tf.time import State, over_time
-from translate.errors import UnsupportedError
+from translate.converters.operators.rnn import BACKWARDS, Direction, named_activations
 
 Activation = Callable[[tf.Tensor], tf.Tensor]
 # From the share of the input in the gates at one time, [N, gates * hidden], and the state before, to the state after.
 # The hidden state, [N, hidden], comes first in it.
 Step = Callable[[tf.Tensor, State], State]
-Direction = Literal["forward", "reverse", "bidirectional"]
 
-# Whether each direction, in ONNX's order, runs backwards.
-_BACKWARDS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
-
-# Activations by lower-cased name: the function, and the defaults of its alpha and beta (None: it takes none).
-_ACTIVATIONS: dict[str, tuple[Callable[..., tf.Tensor], float | None, float | None]] = {
-    "relu": (tf.nn.relu, None, None),
-    "tanh": (tf.tanh, None, None),
-    "sigmoid": (tf.sigmoid, None, None),
-    "softsign": (tf.nn.softsign, None, None),
-    "softplus": (tf.nn.softplus, None, None),
-    "leakyrelu": (lambda x, alpha: tf.nn.leaky_relu(x, alpha), 0.01, None),
-    "thresholdedrelu": (lambda x, alpha: tf.where(x > alpha, x, tf.zeros_like(x)), 1.0, None),
-    "elu": (lambda x, alpha: tf.where(x > 0, x, alpha * tf.math.expm1(tf.minimum(x, 0))), 1.0, None),
-    "affine": (lambda x, alpha, beta: alpha * x + beta, 1.0, 0.0),
-    "scaledtanh": (lambda x, alpha, beta: alpha * tf.tanh(beta * x), 1.0, 1.0),
-    "hardsigmoid": (lambda x, alpha, beta: tf.clip_by_value(alpha * x + beta, 0, 1), 0.2, 0.5),
+# Activations by name in lower case, of a tensor, alpha and beta.
+_ACTIVATIONS: dict[str, Callable[..., tf.Tensor]] = {
+    "relu": tf.nn.relu,
+    "tanh": tf.tanh,
+    "sigmoid": tf.sigmoid,
+    "softsign": tf.nn.softsign,
+    "softplus": tf.nn.softplus,
+    "leakyrelu": tf.nn.leaky_relu,
+    "thresholdedrelu": lambda x, alpha: tf.where(x > alpha, x, tf.zeros_like(x)),
+    "elu": lambda x, alpha: tf.where(x > 0, x, alpha * tf.math.expm1(tf.minimum(x, 0))),
+    "affine": lambda x, alpha, beta: alpha * x + beta,
+    "scaledtanh": lambda x, alpha, beta: alpha * tf.tanh(beta * x),
+    "hardsigmoid": lambda x, alpha, beta: tf.clip_by_value(alpha * x + beta, 0, 1),
 }
 
 
@@ -63,9 +58,9 @@ def lstm(
     order input, output, forget, cell; `p` is [D, 3H]. Returns [T, D, N, H] and the last two states, [D, N, H].
     `clip` bounds what goes into the gates and the cell, and not the cell's state, as in onnxruntime.
     """
-    directions = _BACKWARDS[direction]
+    directions = BACKWARDS[direction]
     names = activations or ("Sigmoid", "Tanh", "Tanh") * len(directions)
-    functions = _activations(names, activation_alpha, activation_beta)
+    functions = named_activations(_ACTIVATIONS, names, activation_alpha, activation_beta)
 
     def cell(d: int) -> tuple[tf.Tensor, Step]:
         gate, candidate, output = functions[3 * d : 3 * d + 3]
@@ -122,9 +117,9 @@ def gru(
     `x` is [T, N, I] ([N, T, I] in layout 1), `w` [D, 3H, I], `r` [D, 3H, H] and `b` [D, 6H] with the gates in the
     order update, reset, hidden. Returns [T, D, N, H] and the last state, [D, N, H].
     """
-    directions = _BACKWARDS[direction]
+    directions = BACKWARDS[direction]
     names = activations or ("Sigmoid", "Tanh") * len(directions)
-    functions = _activations(names, activation_alpha, activation_beta)
+    functions = named_activations(_ACTIVATIONS, names, activation_alpha, activation_beta)
     size = dims(r)[2]
 
     def cell(d: int) -> tuple[tf.Tensor, Step]:
@@ -184,8 +179,8 @@ def rnn(
     `x` is [T, N, I] ([N, T, I] in layout 1), `w` [D, H, I], `r` [D, H, H] and `b` [D, 2H]. Returns [T, D, N, H] and
     the last state, [D, N, H].
     """
-    directions = _BACKWARDS[direction]
-    functions = _activations(activations, activation_alpha, activation_beta)
+    directions = BACKWARDS[direction]
+    functions = named_activations(_ACTIVATIONS, activations, activation_alpha, activation_beta)
 
     def cell(d: int) -> tuple[tf.Tensor, Step]:
         function = _clipped(functions[d], clip)
@@ -257,22 +252,6 @@ def _project(x: tf.Tensor, w: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:
     if bias is not None:
         flat = tf.nn.bias_add(flat, bias)
     return tf.reshape(flat, [first, second, dims(w)[0]])
-
-
-def _activations(
-    names: Sequence[str], alphas: Sequence[float] | None, betas: Sequence[float] | None
-) -> list[Activation]:
-    """Return the activations called `names`; each takes its alpha and beta, if any, off the front of the lists."""
-    alpha_values, beta_values = iter(alphas or ()), iter(betas or ())
-    return [_activation(name, alpha_values, beta_values) for name in names]
-
-
-def _activation(name: str, alphas: Iterator[float], betas: Iterator[float]) -> Activation:
-    if name.lower() not in _ACTIVATIONS:
-        raise UnsupportedError(f"activation {name!r} is unknown")
-    function, alpha, beta = _ACTIVATIONS[name.lower()]
-    arguments = [next(values, default) for values, default in ((alphas, alpha), (betas, beta)) if default is not None]
-    return (lambda x: function(x, *arguments)) if arguments else function
 
 
 def _clipped(function: Activation, clip: float | None) -> Activation:

@@ -4,36 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 import tensorflow as tf
 
-from translate.converters.lowering import Context
 from translate.converters.onnx_to_tf.shapes import dims
 from translate.converters.onnx_to_tf.table import lower
+from translate.converters.operators.sequence import LOWERINGS
 from translate.errors import UnsupportedError
 
-Either: TypeAlias = tf.Tensor | np.ndarray
-
-
-@lower("SequenceConstruct")
-def sequence_construct(*inputs: list[Any] | tf.Tensor) -> list[Any]:
-    """Return a sequence of `inputs`."""
-    return list(inputs)
-
-
-@lower("SequenceEmpty")
-def sequence_empty(*, dtype: int | None = None) -> list[Any]:
-    """Return a sequence without elements."""
-    return []
-
-
-@lower("SequenceLength")
-def sequence_length(input_sequence: list[Any]) -> np.ndarray:
-    """Return the number of elements, an int64 scalar that is known when translating."""
-    return np.array(len(input_sequence), np.int64)
+for _op_type, _function in LOWERINGS.items():
+    lower(_op_type)(_function)
 
 
 @lower("SequenceAt")
@@ -104,38 +86,6 @@ def concat_from_sequence(input_sequence: list[Any], *, axis: int, new_axis: int 
     if not input_sequence:
         raise UnsupportedError("the sequence has no elements")
     return tf.stack(input_sequence, axis) if new_axis else tf.concat(input_sequence, axis)
-
-
-@lower("SequenceMap")
-def sequence_map(
-    input_sequence: list[Any], *additional_inputs: list[Any] | tf.Tensor, body: ir.Graph, context: Context
-) -> tuple[list[Any], ...]:
-    """Run `body` on each element, with those of other sequences and with tensors; return sequences of its outputs."""
-    rows = []
-    for i, item in enumerate(input_sequence):
-        others = [extra[i] if isinstance(extra, list) else extra for extra in additional_inputs]
-        rows.append(context.run(body, item, *others))
-    return tuple([row[i] for row in rows] for i in range(len(body.outputs)))
-
-
-@lower("Optional")
-def optional(input: list[Any] | tf.Tensor | None = None, *, type: Any = None) -> Any:
-    """Return `input` as an optional, which is empty without it."""
-    return input
-
-
-@lower("OptionalHasElement")
-def optional_has_element(input: list[Any] | tf.Tensor | None = None) -> np.ndarray:
-    """Say whether the optional holds something; known when translating."""
-    return np.array(input is not None)
-
-
-@lower("OptionalGetElement")
-def optional_get_element(input: list[Any] | tf.Tensor | None = None) -> Any:
-    """Return what the optional holds."""
-    if input is None:
-        raise UnsupportedError("the optional is empty")
-    return input
 
 
 def _constantly(item: Any) -> Callable[[], Any]:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from translate.converters.onnx_to_tf.dtypes import tf_dtype
 from translate.converters.onnx_to_tf.shapes import dims, entries, product, rank, vector
 from translate.converters.onnx_to_tf.table import lower
-from translate.errors import UnsupportedError
+from translate.converters.operators.shape import constant
 
 Either: TypeAlias = tf.Tensor | np.ndarray
 
@@ -133,20 +133,28 @@ def expand(input: tf.Tensor, shape: tf.Tensor | np.ndarray) -> tf.Tensor:
     """Broadcast `input` and a tensor of the sizes in `shape` against each other."""
     target = entries(shape)
     if target is None or input.shape.rank is None:
-        sizes = tf.broadcast_dynamic_shape(tf.shape(input, out_type=tf.int64), tf.cast(shape, tf.int64))
-        return tf.broadcast_to(input, sizes)
+        return _broadcast_both(input, shape)
     source = dims(input, tf.int64)
     length = max(len(source), len(target))
-    source = [1] * (length - len(source)) + source
+    padded = [1] * (length - len(source)) + source
     target = [1] * (length - len(target)) + target
-    sizes = [_broadcast(one, other) for one, other in zip(source, target, strict=True)]
+    sizes = [_broadcast(one, other) for one, other in zip(padded, target, strict=True)]
+    if None in sizes:
+        y = _broadcast_both(input, vector(target))
+        y.set_shape([size if isinstance(size, int) else None for size in sizes])
+        return y
     if all(isinstance(size, int) for size in sizes) and sizes == input.shape.as_list():
         return input
     return tf.broadcast_to(input, vector(sizes))
 
 
-def _broadcast(one: int | tf.Tensor, other: int | tf.Tensor) -> int | tf.Tensor:
-    """Return the size that two sizes broadcast to."""
+def _broadcast_both(input: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+    sizes = tf.broadcast_dynamic_shape(tf.shape(input, out_type=tf.int64), tf.cast(shape, tf.int64))
+    return tf.broadcast_to(input, sizes)
+
+
+def _broadcast(one: int | tf.Tensor, other: int | tf.Tensor) -> int | tf.Tensor | None:
+    """Return the size that two sizes broadcast to; None where that shows only when the model runs."""
     if _is(one, 1) or one is other:
         return other
     if _is(other, 1):
@@ -154,7 +162,7 @@ def _broadcast(one: int | tf.Tensor, other: int | tf.Tensor) -> int | tf.Tensor:
     # A known size that is not 1 wins: the other one has to be the same or 1.
     if isinstance(one, int):
         return one
-    return other if isinstance(other, int) else tf.where(one == 1, other, one)
+    return other if isinstance(other, int) else None
 
 
 @lower("ConstantOfShape")
@@ -165,31 +173,7 @@ def constant_of_shape(input: tf.Tensor | np.ndarray, *, value: np.ndarray | None
     return tf.fill(input if sizes is None else vector(sizes), element)
 
 
-@lower("Constant")
-def constant(
-    *,
-    sparse_value: Any = None,
-    value: np.ndarray | None = None,
-    value_float: float | None = None,
-    value_floats: tuple[float, ...] | None = None,
-    value_int: int | None = None,
-    value_ints: tuple[int, ...] | None = None,
-    value_string: str | None = None,
-    value_strings: tuple[str, ...] | None = None,
-) -> np.ndarray:
-    """Return the one value that is given.
-
-    Limits: `sparse_value` is refused.
-    """
-    if value is not None:
-        return value
-    if value_float is not None or value_floats is not None:
-        return np.array(value_floats if value_float is None else value_float, np.float32)
-    if value_int is not None or value_ints is not None:
-        return np.array(value_ints if value_int is None else value_int, np.int64)
-    if value_string is not None or value_strings is not None:
-        return np.array(value_strings if value_string is None else value_string, object)
-    raise UnsupportedError("sparse_value is not covered")
+lower("Constant")(constant)
 
 
 @lower("Range")

@@ -17,19 +17,7 @@ __all__ = ["CEILINGS", "CHANNELS_LAST", "FUSED", "TABLE", "lower", "lower_binary
 CEILINGS = {"": 28, "ai.onnx.ml": 5, "ai.onnx.preview.training": 1, "ai.onnx.preview": 1, CHANNELS_LAST: 28, FUSED: 1}
 
 TABLE = Table("TensorFlow", CEILINGS, NOT_DONE)
-lower = TABLE.lower
-
-
-def lower_unary(functions: Mapping[str, Callable[..., Any]]) -> None:
-    """Register operators of one input that TensorFlow has under another name, with the same meaning."""
-
-    def register(op_type: str, function: Callable[..., Any]) -> None:
-        @lower(op_type)
-        def unary(x: tf.Tensor) -> tf.Tensor:
-            return function(x)
-
-    for op_type, function in functions.items():
-        register(op_type, function)
+lower, lower_unary = TABLE.lower, TABLE.lower_unary
 
 
 def lower_binary(functions: Mapping[str, Callable[..., Any]]) -> None:

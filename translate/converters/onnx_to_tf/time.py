@@ -40,11 +40,12 @@ def over_time(
     def body(count: tf.Tensor, outputs: tf.TensorArray, before: State) -> tuple[tf.Tensor, tf.TensorArray, State]:
         time = steps - 1 - count if backwards else count
         output, after = shaped(time, [array.read(time) for array in arrays], before)
-        return count + 1, outputs.write(time, output), after
+        # In the order in which they are made: such a list is one that a loop fills from its first element on.
+        return count + 1, outputs.write(count, output), after
 
     _, outputs, state = tf.while_loop(
         lambda count, *_: count < steps, body, (tf.constant(0), outputs, state), maximum_iterations=steps
     )
-    result = outputs.stack()
+    result = tf.reverse(outputs.stack(), [0]) if backwards else outputs.stack()
     result.set_shape(inputs[0].shape[:1].concatenate(output_shape))
     return result, state

@@ -7,6 +7,7 @@ from typing import Literal
 import tensorflow as tf
 
 from translate.converters.onnx_to_tf.table import lower
+from translate.converters.operators.training import each
 
 DOMAIN = "ai.onnx.preview.training"
 
@@ -25,15 +26,14 @@ def adagrad(
     `r` is the learning rate and `t` the count of steps, both scalars; `inputs` are all parameters, then all their
     gradients, then all sums of squared gradients. Returns the new parameters, then the new sums.
     """
-    count = len(inputs) // 3
     rate = r / (1 + decay_factor * tf.cast(t, r.dtype))
-    new_parameters, new_squares = [], []
-    for x, gradient, squares in zip(*(inputs[i * count : (i + 1) * count] for i in range(3)), strict=True):
+
+    def step(x: tf.Tensor, gradient: tf.Tensor, squares: tf.Tensor) -> tuple[tf.Tensor, ...]:
         regularised = norm_coefficient * x + gradient
         squares = squares + regularised * regularised
-        new_parameters.append(x - rate * regularised / (tf.sqrt(squares) + epsilon))
-        new_squares.append(squares)
-    return (*new_parameters, *new_squares)
+        return x - rate * regularised / (tf.sqrt(squares) + epsilon), squares
+
+    return each(step, inputs, 3)
 
 
 @lower("Adam", domain=DOMAIN)
@@ -52,20 +52,18 @@ def adam(
     `r` is the learning rate and `t` the count of steps, both scalars; `inputs` are all parameters, then all their
     gradients, momentums and squared momentums. Returns the new parameters, momentums and squared momentums.
     """
-    count = len(inputs) // 4
-    step = tf.cast(t, r.dtype)
-    corrected = r * tf.sqrt(1 - tf.pow(tf.cast(beta, r.dtype), step)) / (1 - tf.pow(tf.cast(alpha, r.dtype), step))
+    steps = tf.cast(t, r.dtype)
+    corrected = r * tf.sqrt(1 - tf.pow(tf.cast(beta, r.dtype), steps)) / (1 - tf.pow(tf.cast(alpha, r.dtype), steps))
     rate = tf.where(t > 0, corrected, r)
-    new_parameters, new_momentums, new_squares = [], [], []
-    for x, gradient, momentum, squares in zip(*(inputs[i * count : (i + 1) * count] for i in range(4)), strict=True):
+
+    def step(x: tf.Tensor, gradient: tf.Tensor, momentum: tf.Tensor, squares: tf.Tensor) -> tuple[tf.Tensor, ...]:
         regularised = norm_coefficient * x + gradient
         momentum = alpha * momentum + (1 - alpha) * regularised
         squares = beta * squares + (1 - beta) * regularised * regularised
         x = x - rate * momentum / (tf.sqrt(squares) + epsilon)
-        new_parameters.append((1 - norm_coefficient_post) * x)
-        new_momentums.append(momentum)
-        new_squares.append(squares)
-    return (*new_parameters, *new_momentums, *new_squares)
+        return (1 - norm_coefficient_post) * x, momentum, squares
+
+    return each(step, inputs, 4)
 
 
 @lower("Momentum", domain=DOMAIN)
@@ -83,14 +81,13 @@ def momentum(
     `r` is the learning rate and `t` the count of steps, both scalars; `inputs` are all parameters, then all their
     gradients, then all momentums. Returns the new parameters, then the new momentums.
     """
-    count = len(inputs) // 3
     # The first step takes the gradient as it is.
     weight = tf.where(t > 0, tf.cast(beta, r.dtype), tf.ones([], r.dtype))
-    new_parameters, new_momentums = [], []
-    for x, gradient, velocity in zip(*(inputs[i * count : (i + 1) * count] for i in range(3)), strict=True):
+
+    def step(x: tf.Tensor, gradient: tf.Tensor, velocity: tf.Tensor) -> tuple[tf.Tensor, ...]:
         regularised = norm_coefficient * x + gradient
         velocity = alpha * velocity + weight * regularised
-        step = regularised + alpha * velocity if mode == "nesterov" else velocity
-        new_parameters.append(x - r * step)
-        new_momentums.append(velocity)
-    return (*new_parameters, *new_momentums)
+        direction = regularised + alpha * velocity if mode == "nesterov" else velocity
+        return x - r * direction, velocity
+
+    return each(step, inputs, 3)

@@ -28,7 +28,6 @@ WIDER = {
 
 FLOAT8 = (tf.dtypes.experimental.float8_e4m3fn, tf.dtypes.experimental.float8_e5m2)
 HALVES = (tf.float16, tf.bfloat16)
-SIGNED = (tf.int8, tf.int16, tf.int32, tf.int64)
 UNSIGNED = (tf.uint8, tf.uint16, tf.uint32, tf.uint64)
 SMALL_INTEGERS = (tf.int8, tf.int16, tf.uint8, tf.uint16)
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from translate.converters.onnx_to_tf.shapes import dims, rank
+from translate.converters.operators.windows import explicit, halves
 from translate.errors import UnsupportedError
 
 # A size: an int where it is known while translating, a scalar tensor where it is not.
@@ -52,10 +53,8 @@ class Window:
         extent = [(kernel[i] - 1) * spread[i] + 1 for i in axes]
         if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
             padding = tuple(_same(sizes[i], extent[i], steps[i], auto_pad) for i in axes)
-        elif auto_pad == "VALID" or pads is None:
-            padding = tuple((0, 0) for _ in axes)
         else:
-            padding = tuple((pads[i], pads[i + len(kernel)]) for i in axes)
+            padding = tuple(explicit(pads, auto_pad, len(kernel)))
         overhang = tuple(_overhang(sizes[i], padding[i], extent[i], steps[i]) if ceil_mode else 0 for i in axes)
         return cls(kernel, steps, spread, sizes, padding, overhang)
 
@@ -157,8 +156,7 @@ class Window:
 def _same(size: Size, extent: int, stride: int, auto_pad: str) -> tuple[Size, Size]:
     # So many windows as strides fit into the input, the odd element of padding at the end (UPPER) or beginning.
     total = _maximum((-(-size // stride) - 1) * stride + extent - size, 0) if stride > 1 else extent - 1
-    less = total // 2
-    return (less, total - less) if auto_pad == "SAME_UPPER" else (total - less, less)
+    return halves(total, auto_pad)
 
 
 def _overhang(size: Size, padding: tuple[Size, Size], extent: int, stride: int) -> Size:

@@ -12,87 +12,12 @@ from translate.converters.onnx_to_torch.builder import record
 from translate.converters.onnx_to_torch.dtypes import torch_dtype
 from translate.converters.onnx_to_torch.shapes import Size
 from translate.converters.onnx_to_torch.table import lower
+from translate.converters.operators.attention import allowed
 
 Outputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]
 
 
 @lower("Attention", since=23)
-def attention_23(
-    q: torch.Tensor,
-    k: torch.Tensor,
-    v: torch.Tensor,
-    attn_mask: torch.Tensor | None = None,
-    past_key: torch.Tensor | None = None,
-    past_value: torch.Tensor | None = None,
-    *,
-    is_causal: int = 0,
-    kv_num_heads: int | None = None,
-    q_num_heads: int | None = None,
-    qk_matmul_output_mode: Literal[0, 1, 2, 3] = 0,
-    scale: float | None = None,
-    softcap: float = 0.0,
-    softmax_precision: int | None = None,
-    context: Context,
-) -> Outputs:
-    """Scaled dot-product attention; see opset 25, which this is without `nonpad_kv_seqlen` and windows."""
-    return attention(
-        q,
-        k,
-        v,
-        attn_mask,
-        past_key,
-        past_value,
-        is_causal=is_causal,
-        kv_num_heads=kv_num_heads,
-        q_num_heads=q_num_heads,
-        qk_matmul_output_mode=qk_matmul_output_mode,
-        scale=scale,
-        softcap=softcap,
-        softmax_precision=softmax_precision,
-        context=context,
-    )
-
-
-@lower("Attention", since=24)
-def attention_24(
-    q: torch.Tensor,
-    k: torch.Tensor,
-    v: torch.Tensor,
-    attn_mask: torch.Tensor | None = None,
-    past_key: torch.Tensor | None = None,
-    past_value: torch.Tensor | None = None,
-    nonpad_kv_seqlen: torch.Tensor | None = None,
-    *,
-    is_causal: int = 0,
-    kv_num_heads: int | None = None,
-    q_num_heads: int | None = None,
-    qk_matmul_output_mode: Literal[0, 1, 2, 3] = 0,
-    scale: float | None = None,
-    softcap: float = 0.0,
-    softmax_precision: int | None = None,
-    context: Context,
-) -> Outputs:
-    """Scaled dot-product attention; see opset 25, which this is without windows."""
-    return attention(
-        q,
-        k,
-        v,
-        attn_mask,
-        past_key,
-        past_value,
-        nonpad_kv_seqlen,
-        is_causal=is_causal,
-        kv_num_heads=kv_num_heads,
-        q_num_heads=q_num_heads,
-        qk_matmul_output_mode=qk_matmul_output_mode,
-        scale=scale,
-        softcap=softcap,
-        softmax_precision=softmax_precision,
-        context=context,
-    )
-
-
-@lower("Attention", since=25)
 def attention(
     q: torch.Tensor,
     k: torch.Tensor,
@@ -119,6 +44,7 @@ def attention(
     and v. `attn_mask` broadcasts to [N, heads, Q, K]. Returns y in the form of q; all keys and values
     [N, kv_heads, past + K, D or V]; and, where it is asked for, the scores [N, heads, Q, past + K] after the step
     that `qk_matmul_output_mode` names. A query that may attend to nothing gives zeros.
+    Opset 24 added `nonpad_kv_seqlen`, and 25 the windows.
     """
     packed = q.ndim == 3
     if packed:
@@ -138,9 +64,12 @@ def attention(
     if fused and is_causal and attn_mask is None and past_key is None and nonpad_kv_seqlen is None and not windowed:
         y = F.scaled_dot_product_attention(q, k, v, is_causal=True, **options)
         return _join_heads(y) if packed else y, k, v, None
-    offset = past if nonpad_kv_seqlen is None else nonpad_kv_seqlen.reshape([-1, 1, 1, 1]) - queries
-    allowed = _allowed(queries, keys, offset, nonpad_kv_seqlen, is_causal, left_window_size, right_window_size)
-    mask = _mask(attn_mask, allowed, keys)
+    visible = None
+    if is_causal or windowed or nonpad_kv_seqlen is not None:
+        end = None if nonpad_kv_seqlen is None else nonpad_kv_seqlen.reshape([-1, 1, 1, 1])
+        query = record(torch.arange, queries).unsqueeze(1) + (past if end is None else end - queries)
+        visible = allowed(query, record(torch.arange, keys), end, is_causal, left_window_size, right_window_size)
+    mask = _mask(attn_mask, visible, keys)
     if fused:
         y = F.scaled_dot_product_attention(q, k, v, mask, **options)
         return _join_heads(y) if packed else y, k, v, None
@@ -183,47 +112,18 @@ def _join_heads(x: torch.Tensor) -> torch.Tensor:
     return x.transpose(1, 2).flatten(2)
 
 
-def _allowed(
-    queries: Size,
-    keys: Size,
-    offset: Size | torch.Tensor,
-    nonpad_kv_seqlen: torch.Tensor | None,
-    is_causal: int,
-    left_window_size: int,
-    right_window_size: int,
-) -> torch.Tensor | None:
-    """Say which keys each query may attend to as far as their positions tell: bool, broadcasts to [N, heads, Q, K]."""
-    if not is_causal and left_window_size < 0 and right_window_size < 0 and nonpad_kv_seqlen is None:
-        return None
-    key = record(torch.arange, keys)
-    query = record(torch.arange, queries).unsqueeze(1) + offset
-    rules = []
-    if is_causal:
-        rules.append(key <= query)
-    if left_window_size >= 0:
-        rules.append(key >= query - left_window_size)
-    if right_window_size >= 0:
-        rules.append(key <= query + right_window_size)
-    if nonpad_kv_seqlen is not None:
-        rules.append(key < nonpad_kv_seqlen.reshape([-1, 1, 1, 1]))
-    allowed = rules[0]
-    for rule in rules[1:]:
-        allowed = allowed & rule
-    return allowed
-
-
-def _mask(mask: torch.Tensor | None, allowed: torch.Tensor | None, keys: Size) -> torch.Tensor | None:
+def _mask(mask: torch.Tensor | None, visible: torch.Tensor | None, keys: Size) -> torch.Tensor | None:
     """Join both: bool, or numbers to add to the scores, -inf where there is nothing to attend to."""
     if mask is None:
-        return allowed
+        return visible
     known = mask.size(mask.ndim - 1)
     nothing = False if mask.dtype == torch.bool else float("-inf")
     if isinstance(known, int) and isinstance(keys, int) and known < keys:
         # What a mask that is shorter than the keys does not reach is not attended to.
         mask = F.pad(mask, [0, keys - known], value=nothing)
-    if allowed is None:
+    if visible is None:
         return mask
-    return mask & allowed if mask.dtype == torch.bool else torch.where(allowed, mask, nothing)
+    return mask & visible if mask.dtype == torch.bool else torch.where(visible, mask, nothing)
 
 
 @lower("RotaryEmbedding", since=23)

@@ -22,6 +22,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import fx, nn
 
 from translate.errors import UnsupportedError
@@ -52,6 +53,15 @@ def _unique(number: int, x: torch.Tensor, dim: int) -> tuple[torch.Tensor, ...]:
     sizes = [number if axis == dim else size for axis, size in enumerate(x.shape)]
     places = x.new_empty([x.shape[dim]], dtype=torch.int64)
     return x.new_empty(sizes), places, places.new_empty([number])
+
+
+# Calls whose result has the sizes and dtype of what they read, when that is one tensor of floats. On the meta device
+# torch finds this out in many small steps of Python.
+_LIKE_INPUT = frozenset(
+    {torch.clamp, torch.exp, torch.relu, torch.sigmoid, torch.sqrt, torch.tanh, F.elu, F.gelu, F.hardsigmoid}
+    | {F.hardswish, F.leaky_relu, F.relu6, F.silu, F.softplus}
+)
+_LAYERS_LIKE_INPUT = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn.LayerNorm)
 
 
 class _Inner(fx.Interpreter):
@@ -208,15 +218,17 @@ def _given(function: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
 class Weight(Value):
     """A tensor that the translated model holds; it appears in the graph when something reads it.
 
-    `path` is its name in the model, `readers` counts the nodes of the source that read it.
+    `path` is its name in the model, `readers` counts the nodes of the source that read it, `keep` says that it must
+    stay what it is: its name, its axes, a parameter or a buffer.
     """
 
     path: str
     tensor: torch.Tensor
     readers: int
+    keep: bool
 
-    def __init__(self, path: str, tensor: torch.Tensor, readers: int = 1) -> None:
-        self.__dict__.update(path=path, tensor=tensor, readers=readers, _example=tensor.detach().to("meta"))
+    def __init__(self, path: str, tensor: torch.Tensor, readers: int = 1, keep: bool = False) -> None:
+        self.__dict__.update(path=path, tensor=tensor, readers=readers, keep=keep, _example=tensor.detach().to("meta"))
 
     @property
     def node(self) -> fx.Node:  # type: ignore[override]
@@ -401,42 +413,6 @@ class Builder(fx.proxy.GraphAppendingTracer):
         node.meta["worlds"] = (self.root.get_submodule(path),) * len(self.sizes)
         return Value(node)
 
-    def weights_of(self, value: Value) -> list[Weight]:
-        """Return the weights that `value` is computed from."""
-        if isinstance(value, Weight):
-            return [value]
-        found: dict[int, Weight] = {}
-        nodes, seen = [self.node_of(value)], set[fx.Node]()
-        while nodes:
-            node = nodes.pop()
-            if node not in seen:
-                seen.add(node)
-                nodes += node.all_input_nodes
-                if "weight" in node.meta:
-                    found.setdefault(id(node.meta["weight"]), node.meta["weight"])
-        return list(found.values())
-
-    def data_of(self, value: Value) -> torch.Tensor | None:
-        """Return the data of a value that is computed from weights alone, else None."""
-        if isinstance(value, Weight):
-            return value.tensor.detach()
-        data = self._data_of(self.node_of(value), {})
-        return data.detach() if isinstance(data, torch.Tensor) else None
-
-    def _data_of(self, node: fx.Node, known: dict[fx.Node, Any]) -> Any:
-        if node not in known:
-            known[node] = None
-            if "weight" in node.meta:
-                known[node] = node.meta["weight"].tensor.detach()
-            elif (
-                node.op in ("call_function", "call_method")
-                and node.all_input_nodes
-                and all(self._data_of(other, known) is not None for other in node.all_input_nodes)
-            ):
-                args, kwargs = fx.map_arg((node.args, node.kwargs), known.__getitem__)
-                known[node] = self._call(node, 0, args, kwargs)
-        return known[node]
-
     def constant(self, tensor: torch.Tensor) -> Weight:
         """Hold a constant tensor as a buffer, equal ones once."""
         bits = tensor.detach().contiguous().reshape(-1).view(torch.uint8) if tensor.numel() else tensor
@@ -473,6 +449,11 @@ class Builder(fx.proxy.GraphAppendingTracer):
             raise ValueError(str(error)) from error
         return tuple(results)
 
+    def _is_like_input(self, node: fx.Node) -> bool:
+        if node.op == "call_module":
+            return isinstance(self.layers[str(node.target)], _LAYERS_LIKE_INPUT)
+        return node.target in _LIKE_INPUT and node.all_input_nodes == [node.args[0]]
+
     def _is_recurrent(self, node: fx.Node) -> bool:
         if node.op == "call_module":
             return isinstance(self.layers[str(node.target)], nn.RNNBase)
@@ -482,10 +463,18 @@ class Builder(fx.proxy.GraphAppendingTracer):
         example = _DATA_DEPENDENT.get(node.target)
         if example is not None:
             return example(number, *args, **kwargs)
-        if number and self._is_recurrent(node) and args[0].shape[0] > 1:
+        if number and self._is_like_input(node) and args[0].dtype.is_floating_point:
+            return args[0]
+        if number and self._is_recurrent(node):
             # One step shows what there is to see; on the meta device torch would take each of them.
-            y, *states = self._call(node, number, (args[0][:1], *args[1:]), kwargs)
-            return y.new_empty([args[0].shape[0], *y.shape[1:]]), *states
+            batch_first = self.layers[str(node.target)].batch_first if node.op == "call_module" else args[-1]
+            axis = 1 if batch_first else 0
+            x, *others = args
+            if x.shape[axis] > 1:
+                y, *states = self._call(node, number, (x.narrow(axis, 0, 1), *others), kwargs)
+                sizes = [*y.shape]
+                sizes[axis] = x.shape[axis]
+                return y.new_empty(sizes), *states
         if node.target in _CONTROL:
             return _CONTROL[node.target](number, *args)
         if node.op == "call_module":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from translate.converters.onnx_to_torch.builder import record
 from translate.converters.onnx_to_torch.control import over_time
-from translate.errors import UnsupportedError
+from translate.converters.operators.rnn import BACKWARDS, named_activations
 
 Activation = Callable[[torch.Tensor], torch.Tensor]
 State = Sequence[torch.Tensor]
@@ -20,22 +20,19 @@ Step = Callable[[torch.Tensor, State], State]
 # For one direction: the share of the input in the gates at all times, [T, N, gates * H], and the step.
 Cell = Callable[[int], tuple[torch.Tensor, Step]]
 
-# Whether each direction, in ONNX's order, runs backwards.
-_BACKWARDS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
-
-# Activations by lower-cased name: the function, and the defaults of its alpha and beta (None: it takes none).
-_ACTIVATIONS: dict[str, tuple[Callable[..., torch.Tensor], float | None, float | None]] = {
-    "relu": (torch.relu, None, None),
-    "tanh": (torch.tanh, None, None),
-    "sigmoid": (torch.sigmoid, None, None),
-    "softsign": (F.softsign, None, None),
-    "softplus": (F.softplus, None, None),
-    "leakyrelu": (F.leaky_relu, 0.01, None),
-    "thresholdedrelu": (lambda x, alpha: F.threshold(x, alpha, 0.0), 1.0, None),
-    "elu": (F.elu, 1.0, None),
-    "affine": (lambda x, alpha, beta: alpha * x + beta, 1.0, 0.0),
-    "scaledtanh": (lambda x, alpha, beta: alpha * torch.tanh(beta * x), 1.0, 1.0),
-    "hardsigmoid": (lambda x, alpha, beta: torch.clamp(alpha * x + beta, 0, 1), 0.2, 0.5),
+# Activations by name in lower case, of a tensor, alpha and beta.
+_ACTIVATIONS: dict[str, Callable[..., torch.Tensor]] = {
+    "relu": torch.relu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "softsign": F.softsign,
+    "softplus": F.softplus,
+    "leakyrelu": F.leaky_relu,
+    "thresholdedrelu": lambda x, alpha: F.threshold(x, alpha, 0.0),
+    "elu": F.elu,
+    "affine": lambda x, alpha, beta: alpha * x + beta,
+    "scaledtanh": lambda x, alpha, beta: alpha * torch.tanh(beta * x),
+    "hardsigmoid": lambda x, alpha, beta: torch.clamp(alpha * x + beta, 0, 1),
 }
 
 
@@ -161,7 +158,7 @@ def run(
     so that it starts at the sequence's own end.
     """
     outputs, lasts = [], []
-    for d, backwards in enumerate(_BACKWARDS[direction]):
+    for d, backwards in enumerate(BACKWARDS[direction]):
         projected, step = cell(d)
         state = [
             record(torch.zeros, [projected.size(1), size], dtype=projected.dtype) if value is None else value[d]
@@ -198,19 +195,10 @@ def activations(
     `clip` bounds what goes into the gates and the cell, the first two of the `cell` that each direction has; not the
     cell's state, as in onnxruntime. Raises `UnsupportedError` for an unknown name.
     """
-    alpha_values, beta_values = iter(alphas or ()), iter(betas or ())
-    functions = [_activation(name, alpha_values, beta_values) for name in names]
+    functions = named_activations(_ACTIVATIONS, names, alphas, betas)
     if clip is None:
         return functions
     return [_clipped(function, clip) if i % cell < 2 else function for i, function in enumerate(functions)]
-
-
-def _activation(name: str, alphas: Iterator[float], betas: Iterator[float]) -> Activation:
-    if name.lower() not in _ACTIVATIONS:
-        raise UnsupportedError(f"activation {name!r} is unknown")
-    function, alpha, beta = _ACTIVATIONS[name.lower()]
-    arguments = [next(values, default) for values, default in ((alphas, alpha), (betas, beta)) if default is not None]
-    return (lambda x: function(x, *arguments)) if arguments else function
 
 
 def _clipped(function: Activation, clip: float) -> Activation:

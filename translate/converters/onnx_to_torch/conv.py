@@ -15,6 +15,7 @@ from translate.converters.onnx_to_torch.shapes import Size
 from translate.converters.onnx_to_torch.table import lower
 from translate.converters.onnx_to_torch.tensor import pad_constant
 from translate.converters.onnx_to_torch.windows import Window, spatial_rank
+from translate.converters.operators.windows import explicit, halves
 
 _LAYERS: dict[int, Any] = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 _FUNCTIONS: dict[int, Any] = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -92,13 +93,11 @@ def conv_transpose(
     if output_shape is not None:
         sizes = [s * (x.size(a + 2) - 1) + extents[a] + more[a] for a, s in enumerate(strides)]
         wanted = output_shape[-spatial:]
-        cut = [_halves(size - target, auto_pad) for size, target in zip(sizes, wanted, strict=True)]
+        cut = [_cut(size - target, auto_pad) for size, target in zip(sizes, wanted, strict=True)]
     elif auto_pad.startswith("SAME"):
-        cut = [_halves(max(e + m - s, 0), auto_pad) for e, m, s in zip(extents, more, strides, strict=True)]
-    elif auto_pad == "VALID" or pads is None:
-        cut = [(0, 0)] * spatial
+        cut = [halves(max(e + m - s, 0), auto_pad) for e, m, s in zip(extents, more, strides, strict=True)]
     else:
-        cut = [(pads[axis], pads[axis + spatial]) for axis in range(spatial)]
+        cut = explicit(pads, auto_pad, spatial)
     padding, added = [0] * spatial, [0] * spatial
     plain = all(isinstance(begin, int) and isinstance(end, int) and begin >= 0 for begin, end in cut)
     # What is cut off less at the end is what torch calls output padding.
@@ -131,10 +130,10 @@ def conv_transpose(
     return _cropped(y, [(begin, end - m) for (begin, end), m in zip(cut, more, strict=True)], b)
 
 
-def _halves(total: Size, auto_pad: str) -> tuple[Size, Size]:
+def _cut(total: Size, auto_pad: str) -> tuple[Size, Size]:
     # What lacks (a negative total) is added at the end.
     some = record(torch.sym_max, total, 0) if isinstance(total, Value) else max(total, 0)
-    begin = some // 2 if auto_pad == "SAME_UPPER" else some - some // 2
+    begin, _ = halves(some, auto_pad)
     return begin, total - begin
 
 

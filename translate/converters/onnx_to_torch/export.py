@@ -17,17 +17,18 @@ from torch.export import ExportedProgram
 
 from translate.converters.lowering.bind import Form
 from translate.converters.lowering.interpret import LARGEST_HOST_BYTES, Target
-from translate.converters.lowering.table import as_problem, opset_of
-from translate.converters.metadata import STRUCTURE, source_name
+from translate.converters.lowering.table import opset_of
+from translate.converters.metadata import KEEP, STRUCTURE, other_names, source_name
 from translate.converters.onnx_to_torch.builder import SIZES, Builder, Value, Weight, finish
 from translate.converters.onnx_to_torch.dtypes import to_torch, torch_dtype
 from translate.converters.onnx_to_torch.layers import Layers
 from translate.converters.onnx_to_torch.lowerings import TABLE
 from translate.converters.onnx_to_torch.target import TorchInterpreter
+from translate.converters.torch_recurrence import opaque_recurrence, with_recurrence
 from translate.converters.weights import weights
-from translate.errors import ExportError, Problem, UnsupportedError, merge
+from translate.errors import ExportError, Problem, UnsupportedError
 from translate.models.base import Spec
-from translate.models.inputs import default_sizes, example_feeds, format_input, size_of, symbols
+from translate.models.inputs import default_sizes, example_feeds, format_input, long_sizes, size_of, symbols
 
 # Names that every module has already.
 _TAKEN = frozenset(dir(fx.GraphModule(nn.Module(), fx.Graph()))) | {"training", "input_specs"}
@@ -39,13 +40,7 @@ def preflight(model: ir.Model) -> list[Problem]:
     Nodes that share a problem are counted in one. A lowering may still refuse a case that only shows when shapes and
     constants are known: that is found, as completely, by `module`.
     """
-    problems = []
-    for node in model.graph.all_nodes():
-        opset = opset_of(node, model.opset_imports)
-        reason = TABLE.problem(node, opset)
-        if reason is not None:
-            problems.append(as_problem(node, opset, reason))
-    return merge(problems)
+    return TABLE.problems(model)
 
 
 def module(model: ir.Model) -> fx.GraphModule:
@@ -126,6 +121,9 @@ class Program:
         graph = builder.graph
         finish(graph)
         result = fx.GraphModule(builder.root, graph, "Translated")
+        for value, weight in held.items():
+            for name in other_names(value):
+                _tie(result, weight, name)
         known = [value for value in self._model.graph.inputs if value.dtype is not None and value.shape is not None]
         # What code alone does not say, in a form that TorchScript keeps, too; `open_model` looks for it.
         options = [format_input(replace(spec, name=identifier(spec.name))) for spec in map(input_spec, known)]
@@ -134,6 +132,19 @@ class Program:
         result.meta["outputs"] = self.outputs
         result.meta["parameters"] = {str(value.name): weight.path for value, weight in held.items()}
         return result.eval()
+
+
+def _tie(root: nn.Module, weight: Weight, name: str) -> None:
+    """Give a weight another name, where there is a place for it."""
+    *parents, last = name.split(".")
+    for part in parents:
+        if part not in root._modules:
+            if hasattr(root, part):
+                return
+            root.add_module(part, nn.Module())
+        root = root.get_submodule(part)
+    if not hasattr(root, last):
+        hang(root, Weight(last, weight.tensor))
 
 
 def _is_symbolic(inputs: Sequence[ir.Value]) -> bool:
@@ -210,7 +221,8 @@ def _tensors(model: ir.Model) -> tuple[dict[ir.Value, Weight], dict[ir.Value, An
             continue
         copy = to_torch(array)
         path = path_of(str(value.name), taken)
-        held[value] = Weight(path, nn.Parameter(copy) if trainable.get(value) else copy, len(list(value.uses())))
+        own = nn.Parameter(copy) if trainable.get(value) else copy
+        held[value] = Weight(path, own, len(list(value.uses())), KEEP in value.metadata_props)
     return held, constants
 
 
@@ -218,14 +230,16 @@ def path_of(name: str, taken: set[str]) -> str:
     """Return where a tensor called `name` hangs: `dense/kernel:0` at `dense.kernel`; a place is `taken` once only.
 
     Names of the parts that a module has itself get an underscore, and so does the end of a path that is a module.
+    `taken` is added to: the path as it is, those of the modules above it with a dot at their end.
     """
     parts = [part for part in re.split(r"[./]", re.sub(r":\d+$", "", name)) if part] or ["tensor"]
     parts = [f"{part}_" if part in _TAKEN else part for part in parts]
     while ".".join(parts) in taken or any(".".join(parts[:i]) in taken for i in range(1, len(parts))):
         parts = [*parts[:-2], "_".join(parts[-2:])] if len(parts) > 1 else [f"{parts[0]}_"]
-    while any(other.startswith(".".join(parts) + ".") for other in taken):
+    while f"{'.'.join(parts)}." in taken:
         parts[-1] += "_"
     taken.add(".".join(parts))
+    taken.update(f"{'.'.join(parts[:i])}." for i in range(1, len(parts)))
     return ".".join(parts)
 
 
@@ -282,8 +296,9 @@ def exported(translated: nn.Module, model: ir.Model) -> ExportedProgram:
             for spec in specs
         )
         try:
-            with torch.no_grad():
-                return _without_places(torch.export.export(translated, example, dynamic_shapes=shapes))
+            with torch.no_grad(), opaque_recurrence():
+                program = torch.export.export(translated, example, dynamic_shapes=shapes)
+            return _without_places(with_recurrence(program))
         except Exception as error:
             # torch.export documents no common base of what it raises; the first refusal has the user's names.
             refusal = refusal or error
@@ -309,9 +324,9 @@ def _example(translated: nn.Module, specs: Sequence[Spec]) -> tuple[torch.Tensor
     """
     batches = {spec.shape[0] for spec in specs if spec.shape}
     ranges = {name: (_ROOMY, 2**31) for name in symbols(specs) if name not in batches}
-    choices = [default_sizes(specs, ranges), default_sizes(specs)]
+    choices = [default_sizes(specs, ranges), default_sizes(specs), long_sizes(specs)]
     refusal: Exception | None = None
-    for sizes in (choice[min(1, len(choice) - 1)] for choice in choices):
+    for sizes in (choice[min(1, len(choice) - 1)] for choice in choices if choice):
         feeds = example_feeds(specs, sizes)
         tensors = tuple(to_torch(feeds[spec.name]) for spec in specs)
         try:

@@ -254,9 +254,30 @@ def split(
     input: np.ndarray, split: np.ndarray | None = None, *, axis: int = 0, num_outputs: int | None = None
 ) -> tuple[np.ndarray, ...] | None:
     """Cut along `axis` into parts of known sizes."""
-    if split is None or any(isinstance(size, Value) for size in split.flat):
+    if split is None:
+        # Parts of one size, the last one less where they do not come out even.
+        size = -(-input.shape[axis] // (num_outputs or 1))
+        split = objects([size] * ((num_outputs or 1) - 1))
+        return tuple(np.split(input, np.cumsum(split.astype(np.int64)), axis))
+    if any(isinstance(size, Value) for size in split.flat):
         return None
     return tuple(np.split(input, np.cumsum(split.astype(np.int64))[:-1], axis))
+
+
+@lower_host("ReduceMax")
+def reduce_max(
+    data: np.ndarray, axes: np.ndarray | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
+) -> np.ndarray | None:
+    """The greatest of sizes."""
+    return _reduced(_largest, data, axes, keepdims, noop_with_empty_axes)
+
+
+@lower_host("ReduceMin")
+def reduce_min(
+    data: np.ndarray, axes: np.ndarray | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
+) -> np.ndarray | None:
+    """The least of sizes."""
+    return _reduced(_smallest, data, axes, keepdims, noop_with_empty_axes)
 
 
 @lower_host("ReduceProd")
@@ -264,12 +285,7 @@ def reduce_prod(
     data: np.ndarray, axes: np.ndarray | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
 ) -> np.ndarray | None:
     """Multiply sizes."""
-    if data.ndim != 1 or (axes is None and noop_with_empty_axes):
-        return None
-    result = objects(1)
-    for entry in data:
-        result = _elementwise(multiply, result, objects(entry))
-    return result.reshape([1] * keepdims)
+    return _reduced(multiply, data, axes, keepdims, noop_with_empty_axes)
 
 
 @lower_host("ReduceSum")
@@ -277,9 +293,13 @@ def reduce_sum(
     data: np.ndarray, axes: np.ndarray | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0
 ) -> np.ndarray | None:
     """Add sizes."""
-    if data.ndim != 1 or (axes is None and noop_with_empty_axes):
+    return _reduced(add, data, axes, keepdims, noop_with_empty_axes)
+
+
+def _reduced(
+    function: Callable[[Any, Any], Any], data: np.ndarray, axes: np.ndarray | None, keepdims: int, nothing: int
+) -> np.ndarray | None:
+    """Reduce a vector to one entry; None for what is no vector, or empty, or not to be reduced."""
+    if data.ndim != 1 or data.size == 0 or (axes is None and nothing):
         return None
-    result = objects(0)
-    for entry in data:
-        result = _elementwise(add, result, objects(entry))
-    return result.reshape([1] * keepdims)
+    return objects(functools.reduce(function, data)).reshape([1] * keepdims)

@@ -7,6 +7,7 @@ that hangs at `block1.conv` must belong to the layer. Where it does not (a weigh
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -23,7 +24,12 @@ class Layers:
 
     def __init__(self, root: nn.Module, weights: list[Weight]) -> None:
         self._root = root
-        self._weights = weights
+        # The weights at and below each path. That they become a layer there gives them other names, in the same place.
+        self._under: dict[str, set[int]] = defaultdict(set)
+        for weight in weights:
+            parts = weight.path.split(".")
+            for depth in range(1, len(parts)):
+                self._under[".".join(parts[:depth])].add(id(weight))
         self._made: dict[str, tuple[str, dict[str, int]]] = {}
 
     def place(self, make: Callable[[], nn.Module], tensors: Mapping[str, Weight], stored: Mapping[str, Change]) -> str:
@@ -40,10 +46,11 @@ class Layers:
         key = repr(layer), {name: id(weight) for name, weight in tensors.items()}
         if parent in self._made:
             return parent if self._made[parent] == key else ""
-        there = {id(weight) for weight in self._weights if weight.path.startswith(parent + ".")}
-        if there != {id(weight) for weight in tensors.values()}:
+        if self._under[parent] != {id(weight) for weight in tensors.values()}:
             return ""
         if any(tensors[name].readers > 1 for name in stored):
+            return ""
+        if any(not _has_place(layer, name, weight, stored) for name, weight in tensors.items() if weight.keep):
             return ""
         builder().layers[parent] = layer
         own = self._hang(make, tensors, stored, parent)
@@ -77,6 +84,12 @@ class Layers:
                 layer.register_buffer(name, tensor.detach())
             weight.tensor, weight.path = getattr(layer, name), f"{path}.{name}"
         return layer
+
+
+def _has_place(layer: nn.Module, name: str, weight: Weight, stored: Mapping[str, Change]) -> bool:
+    """Whether a layer has `weight` by its own name, as it is, and as what it is: a parameter or a buffer."""
+    is_parameter = isinstance(weight.tensor, nn.Parameter)
+    return weight.path.endswith(f".{name}") and name not in stored and is_parameter == (name in layer._parameters)
 
 
 def layer(

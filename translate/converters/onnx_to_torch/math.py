@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from translate.converters.onnx_to_torch.shapes import axis_from_start, entries, operands, tensor
 from translate.converters.onnx_to_torch.table import lower, lower_binary, lower_unary
@@ -164,7 +165,10 @@ def clip(
     if not isinstance(low, np.ndarray | None) or not isinstance(high, np.ndarray | None):
         x = x if low is None else maximum(x, tensor(low))
         return x if high is None else minimum(x, tensor(high))
-    return widened(*UNSIGNED)(torch.clamp)(x, min=_number(low), max=_number(high))
+    limits = _number(low), _number(high)
+    if limits == (0, 6) and x.dtype.is_floating_point:
+        return F.relu6(x)
+    return widened(*UNSIGNED)(torch.clamp)(x, min=limits[0], max=limits[1])
 
 
 def _number(bound: np.ndarray | None) -> Any:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import torch
 from torch import nn
 
 from translate.converters.onnx_to_torch import cells
-from translate.converters.onnx_to_torch.builder import Value, Weight, builder, is_recording, record
+from translate.converters.onnx_to_torch.builder import Weight, record
 from translate.converters.onnx_to_torch.layers import layer
-from translate.converters.onnx_to_torch.table import lower
-
-Direction = Literal["forward", "reverse", "bidirectional"]
+from translate.converters.onnx_to_torch.table import LAYERS, lower
+from translate.converters.operators.rnn import Direction
 
 # Where each of PyTorch's gates stands in ONNX's order: i f g o in i o f c, r z n in z r h.
 _LSTM, _GRU, _RNN = (0, 2, 3, 1), (1, 0, 2), (0,)
@@ -49,7 +49,7 @@ def lstm(
     x, states = _steps_first(x, layout, initial_h, initial_c)
     usual = _are(activations, ("sigmoid", "tanh", "tanh"))
     if usual and sequence_lens is None and p is None and clip is None and not input_forget:
-        y, h, c = _run(nn.LSTM, torch.lstm, _LSTM, x, (w, r, b), states, 2, direction, {})
+        y, h, c = _run(torch.lstm, _LSTM, x, (w, r, b), states, direction)
     else:
         names = activations or ("Sigmoid", "Tanh", "Tanh") * r.shape[0]
         functions = cells.activations(names, activation_alpha, activation_beta, clip, 3)
@@ -84,7 +84,7 @@ def gru(
     """
     x, states = _steps_first(x, layout, initial_h)
     if _are(activations, ("sigmoid", "tanh")) and sequence_lens is None and clip is None and linear_before_reset:
-        y, h = _run(nn.GRU, torch.gru, _GRU, x, (w, r, b), states, 1, direction, {})
+        y, h = _run(torch.gru, _GRU, x, (w, r, b), states, direction)
     else:
         names = activations or ("Sigmoid", "Tanh") * r.shape[0]
         functions = cells.activations(names, activation_alpha, activation_beta, clip, 2)
@@ -120,7 +120,7 @@ def rnn(
     activations = activations[: r.shape[0]]
     kind = activations[0].lower()
     if kind in _RNNS and _are(activations, (kind,)) and sequence_lens is None and clip is None:
-        y, h = _run(nn.RNN, _RNNS[kind], _RNN, x, (w, r, b), states, 1, direction, {"nonlinearity": kind})
+        y, h = _run(_RNNS[kind], _RNN, x, (w, r, b), states, direction)
     else:
         functions = cells.activations(activations, activation_alpha, activation_beta, clip, 1)
         y, h = cells.run(cells.rnn(x, w, r, b, functions), direction, sequence_lens, states, r.shape[2])
@@ -143,49 +143,39 @@ def _own_layout(y: torch.Tensor, layout: int) -> torch.Tensor:
 
 
 def _run(
-    kind: Callable[..., nn.Module],
     function: Callable[..., Any],
     order: tuple[int, ...],
     x: torch.Tensor,
     weights: tuple[torch.Tensor, torch.Tensor, torch.Tensor | None],
     states: list[torch.Tensor | None],
-    number: int,
     direction: Direction,
-    options: dict[str, Any],
 ) -> tuple[Any, ...]:
     """Run over x [T, N, I]; return the states of all times [T, D, N, H] and the last ones, each [D, N, H]."""
     w, r, b = weights
     directions, hidden = r.shape[0], r.shape[2]
     if direction == "reverse":
         x = torch.flip(x, [0])
-    hx = [record(torch.zeros, [directions, x.size(1), hidden], dtype=x.dtype) if h is None else h for h in states]
-    parameters = _parameters(w, r, b, order)
-    state: Any = tuple(hx) if number == 2 else hx[0]
-    result = layer(
-        lambda: kind(w.shape[2], hidden, bias=b is not None, bidirectional=directions == 2, dtype=w.dtype, **options),
-        x,
-        state,
-        **_by_name(parameters),
-    )
-    if result is None:
-        flat = list(parameters)
-        y, *last = function(x, state, flat, b is not None, 1, 0.0, False, directions == 2, False)
-    else:
-        y, final = result
-        last = list(final) if number == 2 else [final]
+    state = _states(x.size(1), x, states, directions, hidden)
+    y, *last = function(x, state, _parameters(w, r, b, order), b is not None, 1, 0.0, False, directions == 2, False)
     y = y.unflatten(2, [directions, hidden]).transpose(1, 2) if directions == 2 else y.unsqueeze(1)
     return (torch.flip(y, [0]) if direction == "reverse" else y), *last
 
 
+def _states(batch: Any, x: torch.Tensor, given: Sequence[torch.Tensor | None], layers: int, size: int) -> Any:
+    """Return the initial states, zero where none is given: one tensor, or a pair for an LSTM."""
+    states = [record(torch.zeros, [layers, batch, size], dtype=x.dtype) if h is None else h for h in given]
+    return tuple(states) if len(states) > 1 else states[0]
+
+
 def _parameters(w: torch.Tensor, r: torch.Tensor, b: torch.Tensor | None, order: tuple[int, ...]) -> list[torch.Tensor]:
-    """Return PyTorch's tensors of each direction: the source's own where ONNX's were made of them."""
+    """Return PyTorch's parameters, those of each direction one after the other."""
     parameters = []
     for d in range(w.shape[0]):
         tensors = [w[d], r[d]]
         if b is not None:
             half = b.shape[1] // 2
             tensors += [b[d, :half], b[d, half:]]
-        parameters += [_source(_reordered(tensor, order)) for tensor in tensors]
+        parameters += [_reordered(tensor, order) for tensor in tensors]
     return parameters
 
 
@@ -194,18 +184,102 @@ def _reordered(tensor: torch.Tensor, order: tuple[int, ...]) -> torch.Tensor:
     return torch.cat([gates[gate] for gate in order], 0) if len(order) > 1 else tensor
 
 
-def _source(tensor: torch.Tensor) -> torch.Tensor:
-    """Return the weight that `tensor` is a roundabout copy of, where there is one."""
-    if not is_recording() or not isinstance(tensor, Value):
-        return tensor
-    data = builder().data_of(tensor)
-    for weight in builder().weights_of(tensor):
-        if data is not None and weight.tensor.shape == data.shape and torch.equal(weight.tensor, data):
-            return weight
-    return tensor
+@lower("LSTM", domain=LAYERS)
+def lstm_layer(
+    x: torch.Tensor,
+    initial_h: torch.Tensor | None = None,
+    initial_c: torch.Tensor | None = None,
+    *parameters: torch.Tensor,
+    hidden_size: int,
+    num_layers: int = 1,
+    bias: int = 1,
+    bidirectional: int = 0,
+    batch_first: int = 0,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Call nn.LSTM on x [T, N, I] ([N, T, I] if `batch_first`), with its `parameters` in PyTorch's order.
+
+    Returns the hidden states [T, N, D * H] and the last states, each [layers * D, N, H].
+    """
+    options = _Options(hidden_size, num_layers, bool(bias), bool(bidirectional), bool(batch_first))
+    y, h, c = _layer(nn.LSTM, torch.lstm, x, [initial_h, initial_c], parameters, options, {})
+    return y, h, c
+
+
+@lower("GRU", domain=LAYERS)
+def gru_layer(
+    x: torch.Tensor,
+    initial_h: torch.Tensor | None = None,
+    *parameters: torch.Tensor,
+    hidden_size: int,
+    num_layers: int = 1,
+    bias: int = 1,
+    bidirectional: int = 0,
+    batch_first: int = 0,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Call nn.GRU, as `lstm_layer` does nn.LSTM."""
+    options = _Options(hidden_size, num_layers, bool(bias), bool(bidirectional), bool(batch_first))
+    y, h = _layer(nn.GRU, torch.gru, x, [initial_h], parameters, options, {})
+    return y, h
+
+
+@lower("RNN", domain=LAYERS)
+def rnn_layer(
+    x: torch.Tensor,
+    initial_h: torch.Tensor | None = None,
+    *parameters: torch.Tensor,
+    hidden_size: int,
+    num_layers: int = 1,
+    bias: int = 1,
+    bidirectional: int = 0,
+    batch_first: int = 0,
+    nonlinearity: Literal["tanh", "relu"] = "tanh",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Call nn.RNN, as `lstm_layer` does nn.LSTM."""
+    options = _Options(hidden_size, num_layers, bool(bias), bool(bidirectional), bool(batch_first))
+    y, h = _layer(nn.RNN, _RNNS[nonlinearity], x, [initial_h], parameters, options, {"nonlinearity": nonlinearity})
+    return y, h
+
+
+@dataclass(frozen=True)
+class _Options:
+    """The arguments of a recurrent layer of torch.nn."""
+
+    hidden_size: int
+    num_layers: int
+    bias: bool
+    bidirectional: bool
+    batch_first: bool
+
+
+def _layer(
+    kind: Callable[..., nn.Module],
+    function: Callable[..., Any],
+    x: torch.Tensor,
+    given: list[torch.Tensor | None],
+    parameters: Sequence[torch.Tensor],
+    options: _Options,
+    more: dict[str, Any],
+) -> tuple[Any, ...]:
+    """Call the layer where its parameters have a place of their own, else the function."""
+    layers = options.num_layers * (1 + options.bidirectional)
+    batch = x.size(0 if options.batch_first else 1)
+    state = _states(batch, x, given, layers, options.hidden_size)
+    result = layer(
+        lambda: kind(x.shape[2], dtype=x.dtype, **asdict(options), **more),
+        x,
+        *([] if all(one is None for one in given) else [state]),
+        **_by_name(parameters),
+    )
+    if result is None:
+        flat = list(parameters)
+        named = (options.num_layers, 0.0, False, options.bidirectional, options.batch_first)
+        y, *last = function(x, state, flat, options.bias, *named)
+        return y, *last
+    y, final = result
+    return y, *(final if len(given) > 1 else [final])
 
 
 def _by_name(parameters: Sequence[torch.Tensor]) -> dict[str, Any]:
-    """Name the tensors as the layer does, if each is a weight of the source under that name; else nothing fits."""
+    """Name the tensors as the layer does, if each is a weight under that name; else nothing fits."""
     names = [weight.path.rpartition(".")[2] if isinstance(weight, Weight) else "" for weight in parameters]
     return dict(zip(names, parameters, strict=True)) if len(set(names)) == len(names) else {"": parameters[0]}

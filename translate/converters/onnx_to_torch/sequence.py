@@ -5,33 +5,18 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
-import onnx_ir as ir
 import torch
 
-from translate.converters.lowering import Context
 from translate.converters.onnx_to_torch.shapes import entries, tensor
 from translate.converters.onnx_to_torch.table import lower
+from translate.converters.operators.sequence import LOWERINGS
 from translate.errors import UnsupportedError
 
 Either: TypeAlias = torch.Tensor | np.ndarray
 
 
-@lower("SequenceConstruct")
-def sequence_construct(*inputs: list[Any] | torch.Tensor) -> list[Any]:
-    """Return a sequence of `inputs`."""
-    return list(inputs)
-
-
-@lower("SequenceEmpty")
-def sequence_empty(*, dtype: int | None = None) -> list[Any]:
-    """Return a sequence without elements."""
-    return []
-
-
-@lower("SequenceLength")
-def sequence_length(input_sequence: list[Any]) -> np.ndarray:
-    """Return the number of elements, an int64 scalar that is known when translating."""
-    return np.array(len(input_sequence), np.int64)
+for _op_type, _function in LOWERINGS.items():
+    lower(_op_type)(_function)
 
 
 @lower("SequenceAt")
@@ -99,35 +84,3 @@ def concat_from_sequence(input_sequence: list[Any], *, axis: int, new_axis: int 
         raise UnsupportedError("the sequence has no elements")
     items = [tensor(item) for item in input_sequence]
     return torch.stack(items, axis) if new_axis else torch.cat(items, axis)
-
-
-@lower("SequenceMap")
-def sequence_map(
-    input_sequence: list[Any], *additional_inputs: list[Any] | torch.Tensor, body: ir.Graph, context: Context
-) -> tuple[list[Any], ...]:
-    """Run `body` on each element, with those of other sequences and with tensors; return sequences of its outputs."""
-    rows = []
-    for i, item in enumerate(input_sequence):
-        others = [extra[i] if isinstance(extra, list) else extra for extra in additional_inputs]
-        rows.append(context.run(body, item, *others))
-    return tuple([row[i] for row in rows] for i in range(len(body.outputs)))
-
-
-@lower("Optional")
-def optional(input: list[Any] | torch.Tensor | None = None, *, type: Any = None) -> Any:
-    """Return `input` as an optional, which is empty without it."""
-    return input
-
-
-@lower("OptionalHasElement")
-def optional_has_element(input: list[Any] | torch.Tensor | None = None) -> np.ndarray:
-    """Say whether the optional holds something; known when translating."""
-    return np.array(input is not None)
-
-
-@lower("OptionalGetElement")
-def optional_get_element(input: list[Any] | torch.Tensor | None = None) -> Any:
-    """Return what the optional holds."""
-    if input is None:
-        raise UnsupportedError("the optional is empty")
-    return input

@@ -22,7 +22,7 @@ from translate.converters.onnx_to_torch.shapes import (
 )
 from translate.converters.onnx_to_torch.shapes import tensor as as_tensor
 from translate.converters.onnx_to_torch.table import lower
-from translate.errors import UnsupportedError
+from translate.converters.operators.shape import constant
 
 Either: TypeAlias = torch.Tensor | np.ndarray
 
@@ -120,31 +120,7 @@ def constant_of_shape(input: torch.Tensor | np.ndarray, *, value: np.ndarray | N
     return record(torch.full, entries(input), element.item(), dtype=to_torch(element).dtype)
 
 
-@lower("Constant")
-def constant(
-    *,
-    sparse_value: Any = None,
-    value: np.ndarray | None = None,
-    value_float: float | None = None,
-    value_floats: tuple[float, ...] | None = None,
-    value_int: int | None = None,
-    value_ints: tuple[int, ...] | None = None,
-    value_string: str | None = None,
-    value_strings: tuple[str, ...] | None = None,
-) -> np.ndarray:
-    """Return the one value that is given.
-
-    Limits: `sparse_value` is refused.
-    """
-    if value is not None:
-        return value
-    if value_float is not None or value_floats is not None:
-        return np.array(value_floats if value_float is None else value_float, np.float32)
-    if value_int is not None or value_ints is not None:
-        return np.array(value_ints if value_int is None else value_int, np.int64)
-    if value_string is not None or value_strings is not None:
-        return np.array(value_strings if value_string is None else value_string, object)
-    raise UnsupportedError("sparse_value is not covered")
+lower("Constant")(constant)
 
 
 @lower("Range")

@@ -105,7 +105,11 @@ def constant(value: np.ndarray | Symbolic) -> Any:
     """Return a host value as a tensor."""
     if isinstance(value, Symbolic):
         dtype = to_torch(np.empty(0, value.dtype)).dtype
-        return record(torch.tensor, value.entries.tolist(), dtype=dtype)
+        if builder().parent is None:
+            return record(torch.tensor, value.entries.tolist(), dtype=dtype)
+        # Within a branch or a loop's body, torch.export takes the sizes in a torch.tensor for constants.
+        numbers = [record(torch.full, [], entry, dtype=dtype) for entry in value.entries.flat]
+        return numbers[0] if value.ndim == 0 else record(torch.stack, numbers).reshape(value.shape)
     return builder().constant(to_torch(value)) if is_recording() else to_torch(value)
 
 

@@ -20,23 +20,11 @@ __all__ = ["CEILINGS", "FUSED", "HOST", "LAYERS", "TABLE", "lower", "lower_binar
 CEILINGS = {"": 28, "ai.onnx.ml": 5, "ai.onnx.preview.training": 1, "ai.onnx.preview": 1, LAYERS: 1, FUSED: 1}
 
 TABLE = Table("PyTorch", CEILINGS, NOT_DONE)
-lower = TABLE.lower
+lower, lower_unary = TABLE.lower, TABLE.lower_unary
 
 # Operators on host values that are partly symbolic: see host.py.
 HOST = Table("PyTorch", CEILINGS)
 lower_host = HOST.lower
-
-
-def lower_unary(functions: Mapping[str, Callable[..., Any]]) -> None:
-    """Register operators of one input that PyTorch has under another name, with the same meaning."""
-
-    def register(op_type: str, function: Callable[..., Any]) -> None:
-        @lower(op_type)
-        def unary(x: torch.Tensor) -> torch.Tensor:
-            return function(x)
-
-    for op_type, function in functions.items():
-        register(op_type, function)
 
 
 def lower_binary(functions: Mapping[str, Callable[..., Any]], *, scalars: bool = True) -> None:

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from translate.converters.onnx_to_torch.table import lower
+from translate.converters.operators.training import each
 
 DOMAIN = "ai.onnx.preview.training"
 
@@ -25,15 +26,14 @@ def adagrad(
     `r` is the learning rate and `t` the count of steps, both scalars; `inputs` are all parameters, then all their
     gradients, then all sums of squared gradients. Returns the new parameters, then the new sums.
     """
-    count = len(inputs) // 3
     rate = r / (1 + decay_factor * t)
-    new_parameters, new_squares = [], []
-    for x, gradient, squares in zip(*(inputs[i * count : (i + 1) * count] for i in range(3)), strict=True):
+
+    def step(x: torch.Tensor, gradient: torch.Tensor, squares: torch.Tensor) -> tuple[torch.Tensor, ...]:
         regularised = norm_coefficient * x + gradient
         squares = squares + regularised * regularised
-        new_parameters.append(x - rate * regularised / (torch.sqrt(squares) + epsilon))
-        new_squares.append(squares)
-    return (*new_parameters, *new_squares)
+        return x - rate * regularised / (torch.sqrt(squares) + epsilon), squares
+
+    return each(step, inputs, 3)
 
 
 @lower("Adam", domain=DOMAIN)
@@ -52,19 +52,19 @@ def adam(
     `r` is the learning rate and `t` the count of steps, both scalars; `inputs` are all parameters, then all their
     gradients, momentums and squared momentums. Returns the new parameters, momentums and squared momentums.
     """
-    count = len(inputs) // 4
     corrected = r * torch.sqrt(1 - torch.pow(beta, t)) / (1 - torch.pow(alpha, t))
     rate = torch.where(t > 0, corrected, r)
-    new_parameters, new_momentums, new_squares = [], [], []
-    for x, gradient, momentum, squares in zip(*(inputs[i * count : (i + 1) * count] for i in range(4)), strict=True):
+
+    def step(
+        x: torch.Tensor, gradient: torch.Tensor, momentum: torch.Tensor, squares: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
         regularised = norm_coefficient * x + gradient
         momentum = alpha * momentum + (1 - alpha) * regularised
         squares = beta * squares + (1 - beta) * regularised * regularised
         x = x - rate * momentum / (torch.sqrt(squares) + epsilon)
-        new_parameters.append((1 - norm_coefficient_post) * x)
-        new_momentums.append(momentum)
-        new_squares.append(squares)
-    return (*new_parameters, *new_momentums, *new_squares)
+        return (1 - norm_coefficient_post) * x, momentum, squares
+
+    return each(step, inputs, 4)
 
 
 @lower("Momentum", domain=DOMAIN)
@@ -82,14 +82,13 @@ def momentum(
     `r` is the learning rate and `t` the count of steps, both scalars; `inputs` are all parameters, then all their
     gradients, then all momentums. Returns the new parameters, then the new momentums.
     """
-    count = len(inputs) // 3
     # The first step takes the gradient as it is.
     weight = torch.where(t > 0, beta, 1.0)
-    new_parameters, new_momentums = [], []
-    for x, gradient, velocity in zip(*(inputs[i * count : (i + 1) * count] for i in range(3)), strict=True):
+
+    def step(x: torch.Tensor, gradient: torch.Tensor, velocity: torch.Tensor) -> tuple[torch.Tensor, ...]:
         regularised = norm_coefficient * x + gradient
         velocity = alpha * velocity + weight * regularised
-        step = regularised + alpha * velocity if mode == "nesterov" else velocity
-        new_parameters.append(x - r * step)
-        new_momentums.append(velocity)
-    return (*new_parameters, *new_momentums)
+        direction = regularised + alpha * velocity if mode == "nesterov" else velocity
+        return x - r * direction, velocity
+
+    return each(step, inputs, 3)

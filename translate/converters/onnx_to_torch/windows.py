@@ -11,6 +11,7 @@ import torch
 from translate.converters.onnx_to_torch.builder import Value, record
 from translate.converters.onnx_to_torch.shapes import Size
 from translate.converters.onnx_to_torch.tensor import pad_constant
+from translate.converters.operators.windows import explicit, halves
 from translate.errors import UnsupportedError
 
 
@@ -41,10 +42,8 @@ class Window:
                 _same(x, axis + 2, (kernel[axis] - 1) * dilations[axis] + 1, strides[axis], auto_pad)
                 for axis in range(spatial)
             ]
-        elif auto_pad == "VALID" or pads is None:
-            padding = [(0, 0)] * spatial
         else:
-            padding = [(pads[axis], pads[axis + spatial]) for axis in range(spatial)]
+            padding = explicit(pads, auto_pad, spatial)
         return cls(tuple(kernel), tuple(strides), tuple(dilations), tuple(padding))
 
     @property
@@ -81,8 +80,7 @@ def _same(x: torch.Tensor, axis: int, extent: int, stride: int, auto_pad: str) -
         size: Size = x.size(axis)
         lacking = (-(-size // stride) - 1) * stride + extent - size
         total = record(torch.sym_max, lacking, 0) if isinstance(lacking, Value) else max(lacking, 0)
-    less = total // 2
-    return (less, total - less) if auto_pad == "SAME_UPPER" else (total - less, less)
+    return halves(total, auto_pad)
 
 
 def spatial_rank(x: torch.Tensor, most: int = 3) -> int:

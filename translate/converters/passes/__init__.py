@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import onnx_ir as ir
 
 from translate.converters.lowering.table import as_problem, opset_of
 from translate.converters.metadata import NAME, source_name
+from translate.converters.passes.activations import find_activations
 from translate.converters.passes.embedding import keep_padding
 from translate.converters.passes.fold import fold
+from translate.converters.passes.kernels import store_kernels
 from translate.converters.passes.layers import drop_reshapes, find_layers
-from translate.converters.passes.layout import channels_last, fewest_transposes
+from translate.converters.passes.layout import Turned, channels_first, channels_last, fewest_transposes
 from translate.converters.passes.layout.group_norm import fuse_group_normalization
 from translate.converters.passes.normalise import normalise
 from translate.converters.passes.patterns import find_patterns
+from translate.converters.passes.recurrent import find_recurrent_layers
+from translate.converters.passes.recurrent_stack import stack_recurrent_layers
 from translate.converters.passes.sequences import slice_parts, stack_lists
+from translate.converters.passes.unit_axes import drop_unit_axes
 from translate.errors import CannotTranslateError, Problem
 
 
@@ -26,6 +31,8 @@ class PassReport:
 
     transposes: int
     notes: tuple[str, ...] = ()
+    # The images that the source has channels last, and the result first.
+    turned: Turned = field(default_factory=Turned)
 
 
 def prepare(model: ir.Model) -> PassReport:
@@ -42,19 +49,26 @@ def prepare(model: ir.Model) -> PassReport:
     return PassReport(layout.transposes, tuple(notes))
 
 
-def prepare_for_torch(model: ir.Model) -> PassReport:
+def prepare_for_torch(model: ir.Model, *, images_first: bool = False) -> PassReport:
     """Bring `model`, in place, into the form that the PyTorch table reads: current, folded, its layers whole.
 
-    Raises `UnsupportedError` when the opset cannot be raised.
+    With `images_first`, the images that it takes and returns become channels first. Raises `UnsupportedError`
+    when the opset cannot be raised.
     """
     notes = _simplify(model)
+    find_recurrent_layers(model)
+    stack_recurrent_layers(model)
+    drop_unit_axes(model)
+    store_kernels(model)
     find_patterns(model)
+    find_activations(model)
     for graph in (model.graph, *model.graph.subgraphs()):
         fuse_group_normalization(graph)
     drop_reshapes(model)
     find_layers(model)
+    turned = channels_first(model) if images_first else Turned()
     transposes = fewest_transposes(model)
-    return PassReport(transposes, tuple(notes))
+    return PassReport(transposes, tuple(notes), turned)
 
 
 def _simplify(model: ir.Model) -> list[str]:

@@ -9,20 +9,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import onnx_ir as ir
 import onnx_ir.passes.common as common
 from onnxscript.optimizer import fold_constants_ir
 from onnxscript.rewriter import RewritePass
+from onnxscript.rewriter.pattern import Constant, RewriteRule
 from onnxscript.rewriter.rules import common as rules
 
+from translate.converters.passes.rewrite import rule_set
 from translate.converters.weights import weights
 
+
+def _neutral(operator: str, number: int) -> RewriteRule:
+    """Return the rule that drops `operator` where its second operand is `number` exactly.
+
+    onnxscript's own rules take 1e-10 for 0 and 1.000001 for 1.
+    """
+
+    def pattern(op: Any, x: Any) -> Any:
+        return getattr(op, operator)(x, Constant(number, rel_tol=0.0, abs_tol=0.0))
+
+    def identity(op: Any, x: Any, **_: Any) -> Any:
+        return op.Identity(x)
+
+    return RewriteRule(pattern, identity)
+
+
 RULES = (
-    rules.mul_by_1_rule,
-    rules.div_by_1_rule,
-    rules.add_0_rule,
-    rules.sub_0_rule,
+    *_neutral("Mul", 1).commute(),
+    _neutral("Div", 1),
+    *_neutral("Add", 0).commute(),
+    _neutral("Sub", 0),
     rules.dropout_zero_rule,
     rules.dropout_inference_rule,
     rules.no_op_cast_rule,
@@ -53,7 +72,8 @@ RULES = (
 def fold(model: ir.Model) -> None:
     """Evaluate, in place, what depends on no input and no weight of `model`, and simplify what remains."""
     _cast_like_as_cast(model)
-    optimise = ir.passes.PassManager([_FoldConstants(), RewritePass(RULES), common.RemoveUnusedNodesPass()], steps=3)
+    rewrite = RewritePass(rule_set(RULES))
+    optimise = ir.passes.PassManager([_FoldConstants(), rewrite, common.RemoveUnusedNodesPass()], steps=3)
     with _hidden(model, list(weights(model))):
         optimise(model)
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(model)

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import onnx_ir.passes.common as common
-from onnxscript.rewriter import RewriteRuleClassBase, RewriteRuleSet
+from onnxscript.rewriter import RewriteRuleClassBase
+
+from translate.converters.passes.rewrite import rule_set
 
 # Constants are written in float32, with as many digits as their authors cared for.
 _CLOSE = 1e-5
@@ -20,12 +22,12 @@ _CLOSE = 1e-5
 def find_patterns(model: ir.Model) -> None:
     """Replace, in place, arithmetic by the operators that it stands for."""
     switches = list(itertools.product((True, False), repeat=2))
-    RewriteRuleSet([_SameShape.rule()]).apply_to_model(model)
+    rule_set([_SameShape.rule()]).apply_to_model(model)
     common.IdentityEliminationPass()(model)
     rules = [kind.rule(*given) for kind in (_BatchNormalization, _LayerNormalization, _Bias) for given in switches]
-    rules += [kind.rule() for kind in (_GeluByErfc, _GeluByErf, _GeluByTanh, _TensorDot)]
+    rules += [kind.rule() for kind in (_BroadcastBoth, _GeluByErfc, _GeluByErf, _GeluByTanh, _TensorDot)]
     # In a sum or a product, either operand may come first.
-    RewriteRuleSet(rules, commute=True).apply_to_model(model)
+    rule_set(rules, commute=True).apply_to_model(model)
     common.RemoveUnusedNodesPass()(model)
 
 
@@ -82,6 +84,43 @@ class _SameShape(_Rule):
 
     def rewrite(self, op: Any, x: ir.Value, **_: Any) -> Any:
         return op.Identity(x)
+
+
+class _BroadcastBoth(_Rule):
+    """What is broadcast to the shape that its own and another one are broadcast to, which Expand finds by itself."""
+
+    def pattern(self, op: Any, x: Any, sizes: Any) -> Any:
+        return op.Expand(x, sizes)
+
+    def check(self, context: Any, x: ir.Value, sizes: ir.Value, **_: Any) -> bool:
+        return _other_shape(x, sizes) is not None
+
+    def rewrite(self, op: Any, x: ir.Value, sizes: ir.Value, **_: Any) -> Any:
+        shape = _other_shape(x, sizes)
+        assert shape is not None
+        return op.Expand(x, shape if shape.dtype is ir.DataType.INT64 else op.Cast(shape, to=ir.DataType.INT64))
+
+
+def _other_shape(x: ir.Value, sizes: ir.Value) -> ir.Value | None:
+    """Return the shape that `sizes`, where the axes of `x` are one, are, and that of `x` elsewhere."""
+    chosen = _through_casts(sizes).producer()
+    if chosen is None or chosen.op_type != "Where":
+        return None
+    condition, shape, own = chosen.inputs
+    test = None if condition is None else condition.producer()
+    if test is None or test.op_type != "Equal" or shape is None or not _is_shape_of(own, x):
+        return None
+    tested, one = test.inputs
+    return shape if tested is own and one is not None and _numbers(one) == [1] else None
+
+
+def _is_shape_of(value: ir.Value | None, x: ir.Value) -> bool:
+    """Whether `value` is the shape of `x`, perhaps with axes of size one before it."""
+    node = None if value is None else _through_casts(value).producer()
+    if node is not None and node.op_type == "Concat" and len(node.inputs) == 2 and node.inputs[0] is not None:
+        ones = _numbers(node.inputs[0])
+        return ones is not None and set(ones) == {1} and _is_shape_of(node.inputs[1], x)
+    return node is not None and node.op_type == "Shape" and node.inputs[0] is x and not node.attributes
 
 
 class _Bias(_Rule):

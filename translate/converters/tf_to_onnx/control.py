@@ -15,8 +15,10 @@ import numpy as np
 import onnx_ir as ir
 
 from translate.converters.lowering.interpret import Context
+from translate.converters.tf_to_onnx import cells, recurrent
 from translate.converters.tf_to_onnx.build import Frame, Host, cast, op
 from translate.converters.tf_to_onnx.lists import TensorList
+from translate.converters.tf_to_onnx.step import Step
 from translate.converters.tf_to_onnx.table import lower
 from translate.errors import UnsupportedError
 
@@ -25,7 +27,7 @@ _INT64 = ir.DataType.INT64
 
 @lower("If", "StatelessIf")
 def if_(
-    condition: ir.Value,
+    condition: ir.Value | Host,
     *xs: Any,
     then_branch: ir.Graph,
     else_branch: ir.Graph,
@@ -34,6 +36,9 @@ def if_(
     context: Context,
 ) -> tuple[ir.Value, ...]:
     """Run one of two branches."""
+    if isinstance(condition, np.ndarray):
+        chosen = context.run(then_branch if condition.any() else else_branch, *xs)
+        return tuple(op.value(result) for result in chosen)
     with op.frame() as then:
         chosen = context.run(then_branch, *xs)
     with op.frame() as other:
@@ -84,11 +89,15 @@ def while_(
     scanned = [i for i in range(len(xs)) if i not in fixed and loop.is_filled(i)]
     counters = [i for i in range(len(xs)) if i not in fixed and trips is not None and loop.counts_from(i) is not None]
     states = [i for i in range(len(xs)) if i not in {*fixed, *scanned, *counters}]
+    if trips is not None:
+        network = _recurrent(loop, context.node, states, scanned, trips)
+        if network is not None:
+            return tuple((fixed | network | {i: _count(loop, i, trips) for i in counters})[i] for i in range(len(xs)))
     before = {i: _dense(xs[i]) for i in states}
 
     iteration = ir.Value(name=op.fresh("iteration"), shape=ir.Shape([]), type=ir.TensorType(_INT64))
     was_true = ir.Value(name=op.fresh("condition"), shape=ir.Shape([]), type=ir.TensorType(ir.DataType.BOOL))
-    carried = {i: _carried(before[i], context.node.outputs[i]) for i in states}
+    carried = {i: _carried(before[i], context.node.outputs[i], xs[i]) for i in states}
     with op.frame() as frame:
         inside: dict[int, Any] = fixed | {i: _as_given(carried[i], xs[i]) for i in states}
         inside |= {i: replace(loop.xs[i], scanned=True) for i in scanned}
@@ -194,6 +203,28 @@ class _Loop:
         return _truth(op.value(context.run(self.cond, *(values[i] for i in range(len(self.xs))))[0]))
 
 
+def _recurrent(
+    loop: _Loop, node: ir.Node, states: Sequence[int], lists: Sequence[int], trips: ir.Value
+) -> dict[int, Any] | None:
+    """Return the states and lists after a loop that is a recurrent network; None for any other."""
+
+    def is_time(value: ir.Value | None) -> bool:
+        return any(value is one and loop.counts_from(i) == 0 for i, one in enumerate(loop.body.inputs))
+
+    found = cells.find(loop.body, loop.xs, states, lists, Step(loop.body, loop.xs, is_time))
+    if found is None:
+        return None
+    memory = found.cell.memory
+    if found.mask is not None and memory is not None and _is_read(node.outputs[memory]):
+        return None
+    outputs, last = recurrent.write(found, loop.xs, trips)
+    return {i: last.get(i) for i in states} | {i: loop.list_of(i, outputs) for i in lists}
+
+
+def _is_read(value: ir.Value) -> bool:
+    return bool(value.uses()) or value.is_graph_output()
+
+
 def _count(loop: _Loop, index: int, iteration: Any) -> ir.Value:
     """Return the counter in this iteration."""
     start, dtype = loop.counts_from(index), ir.DataType.from_numpy(loop.xs[index].dtype)
@@ -209,9 +240,9 @@ def _as_given(value: ir.Value, given: Any) -> Any:
     return TensorList(given.dtype, dense=value) if isinstance(given, TensorList) else value
 
 
-def _carried(before: ir.Value, declared: ir.Value) -> ir.Value:
+def _carried(before: ir.Value, declared: ir.Value, given: Any) -> ir.Value:
     """Return the body's input for a state: its sizes are those that TensorFlow says hold in every iteration."""
-    shape = before.shape if declared.dtype is None else declared.shape
+    shape = before.shape if isinstance(given, TensorList) else declared.shape
     return ir.Value(name=op.fresh("state"), shape=shape, type=before.type)
 
 

@@ -8,13 +8,16 @@ from typing import Any
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from translate.converters.lowering import Interpreter
+from translate.converters.lowering import Interpreter, Table
 from translate.converters.lowering.interpret import LARGEST_HOST_BYTES
 from translate.converters.metadata import KIND, NAME, STRUCTURE
 from translate.converters.tf_to_onnx.build import OPSET, Host, op
+from translate.converters.tf_to_onnx.control_v1 import functional
+from translate.converters.tf_to_onnx.dilated import dilate
 from translate.converters.tf_to_onnx.lowerings import TABLE
 from translate.converters.tf_to_onnx.source import DOMAIN, constant, read, variable_value
 from translate.converters.tf_to_onnx.target import OnnxTarget
+from translate.errors import UnsupportedError
 from translate.models.base import Spec
 
 
@@ -34,9 +37,31 @@ def export(
     `structure` is what the function returns: "single", "tuple" or "dict". Raises `CannotTranslateError` naming every
     operation that has no lowering.
     """
+    function = functional(function)
     user = function.inputs[: len(function.inputs) - len(function.captured_inputs)]
+    for tensor in (*user, *function.outputs):
+        if tensor.dtype.is_complex:
+            raise UnsupportedError(f"{tensor.name} holds complex numbers, which no input or output of ONNX does")
     captured = _captured(function, function.inputs[len(user) :], names or {})
     graph, values = read(function.graph, user, function.outputs, captured)
+    for part in (graph, *graph.subgraphs()):
+        dilate(part)
+    return write(graph, values, inputs, outputs, TABLE, DOMAIN, structure)
+
+
+def write(
+    graph: ir.Graph,
+    values: Sequence[ir.Value],
+    inputs: Sequence[Spec],
+    outputs: Sequence[str],
+    table: Table,
+    domain: str,
+    structure: str,
+) -> ir.Model:
+    """Say a graph of `domain` in ONNX, by `table`.
+
+    `values` are its inputs, in the order of `inputs`; all else is as in `export`.
+    """
     weights = {value: _named(value) for value in graph.initializers.values() if _is_weight(value, graph)}
     arguments = [
         ir.Value(name=spec.name, shape=None if spec.shape is None else ir.Shape(spec.shape), type=value.type)
@@ -45,7 +70,7 @@ def export(
     with op.frame() as frame:
         bindings: dict[ir.Value, Any] = dict(zip(values, arguments, strict=True)) | weights
         bindings |= {v: _array(v) for v in graph.initializers.values() if v not in weights}
-        results = Interpreter(TABLE, {DOMAIN: 1}, OnnxTarget()).run(graph, bindings)
+        results = Interpreter(table, {domain: 1}, OnnxTarget()).run(graph, bindings)
         named = [op.Identity(result) for result in results]
     stored = (str(value.name) for value in weights.values())
     given = {spec.name for spec in inputs}

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx_ir as ir
 
-from translate.converters.tf_to_onnx.build import cast, dims, like, op, rank
+from translate.converters.tf_to_onnx.build import Host, cast, dims, like, op, rank
 from translate.converters.tf_to_onnx.conv import Window, back, channels_first, onnx_padding, spatial
 from translate.converters.tf_to_onnx.table import lower
 from translate.errors import UnsupportedError
@@ -229,3 +229,25 @@ def non_max_suppression_v4(
         missing = op.Sub(op.Reshape(cast(count, _INT64), [1]), found)
         kept = op.Pad(kept, op.Concat([0], missing, axis=0), np.int32(0))
     return kept, cast(op.Squeeze(found, [0]), ir.DataType.INT32)
+
+
+@lower("NonMaxSuppressionV5")
+def non_max_suppression_v5(
+    boxes: ir.Value,
+    scores: ir.Value,
+    count: ir.Value,
+    iou: ir.Value,
+    threshold: ir.Value,
+    sigma: Host,
+    *,
+    pad_to_max_output_size: int = 0,
+) -> Any:
+    """As V4, with the scores of the boxes that are kept. Limits: none that lowers scores softly (`sigma` above 0)."""
+    if float(sigma.item()) != 0:
+        raise UnsupportedError(f"scores are lowered softly (soft_nms_sigma={sigma.item():g})")
+    kept = _suppress(boxes, scores, count, iou, threshold)
+    found, best = op.Shape(kept), op.Gather(scores, kept, axis=0)
+    if pad_to_max_output_size:
+        missing = op.Concat([0], op.Sub(op.Reshape(cast(count, _INT64), [1]), found), axis=0)
+        kept, best = op.Pad(kept, missing, np.int32(0)), op.Pad(best, missing, like(best, 0))
+    return kept, best, cast(op.Squeeze(found, [0]), ir.DataType.INT32)

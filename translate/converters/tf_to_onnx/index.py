@@ -197,3 +197,33 @@ def _vector(elements: Sequence[ir.Value | int]) -> Any:
     if all(isinstance(element, int) for element in elements):
         return list(elements)
     return op.Concat(*([element] if isinstance(element, int) else element for element in elements), axis=0)
+
+
+@lower("InvertPermutation")
+def invert_permutation(x: ir.Value) -> ir.Value:
+    """Where each number stands."""
+    wide = cast(x, ir.DataType.INT64)
+    places = op.Range(np.int64(0), op.Squeeze(op.Shape(x), [0]), np.int64(1))
+    assert x.dtype is not None
+    return cast(op.ScatterElements(places, wide, places, axis=0), x.dtype)
+
+
+@lower("DynamicPartition")
+def dynamic_partition(x: ir.Value, partitions: ir.Value, *, num_partitions: int) -> Any:
+    """The slices of each number. Limits: numbers of one axis."""
+    if rank(partitions) != 1:
+        raise UnsupportedError("partitions with more than one axis")
+    return tuple(op.Compress(x, op.Equal(partitions, np.int32(place)), axis=0) for place in range(num_partitions))
+
+
+@lower("DynamicStitch", "ParallelDynamicStitch")
+def dynamic_stitch(*xs: ir.Value) -> ir.Value:
+    """Slices put where their numbers say; of several with one number, ONNX does not say which."""
+    indices, data = xs[: len(xs) // 2], xs[len(xs) // 2 :]
+    places = [op.Reshape(cast(index, ir.DataType.INT64), [-1]) for index in indices]
+    inner = [op.Shape(values, start=rank(index)) for index, values in zip(indices, data, strict=True)]
+    rows = [op.Reshape(values, op.Concat([-1], size, axis=0)) for values, size in zip(data, inner, strict=True)]
+    place, row = op.Concat(*places, axis=0), op.Concat(*rows, axis=0)
+    count = op.Add(op.ReduceMax(place, [0]), np.asarray([1]))
+    empty = op.Expand(like(row, 0), op.Concat(count, inner[0], axis=0))
+    return op.ScatterND(empty, op.Unsqueeze(place, [1]), row)

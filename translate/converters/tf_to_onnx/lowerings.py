@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from translate.converters.tf_to_onnx import (
     blocks,
+    complex,
     control,
     conv,
     image,
@@ -24,6 +25,7 @@ from translate.converters.tf_to_onnx.table import TABLE
 __all__ = [
     "TABLE",
     "blocks",
+    "complex",
     "control",
     "conv",
     "image",

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx_ir as ir
 
-from translate.converters.tf_to_onnx.build import Host, cast, like, op, rank
+from translate.converters.tf_to_onnx.build import Host, cast, dims, like, op, rank
 from translate.converters.tf_to_onnx.table import lower, one_to_one
 from translate.errors import UnsupportedError
 
@@ -146,3 +146,35 @@ def bucketize(x: ir.Value, *, boundaries: Any) -> ir.Value:
 
 def _count(truth: ir.Value, dtype: int) -> ir.Value:
     return op.ReduceSum(cast(truth, dtype), [-1], keepdims=0)
+
+
+@lower("MatrixInverse")
+def matrix_inverse(x: ir.Value, *, adjoint: int = 0) -> ir.Value:
+    """The inverse `[..., n, n]`, by the determinants of its minors (Cramer's rule). Limits: n of 2 to 4, and known."""
+    inverse = _inverse(x)
+    return _transposed(inverse) if adjoint else inverse
+
+
+@lower("MatrixSolve")
+def matrix_solve(x: ir.Value, y: ir.Value, *, adjoint: int = 0) -> ir.Value:
+    """The product of the inverse of `x` `[..., n, n]` and `y`. Limits: n of 2 to 4, and known."""
+    return op.MatMul(_inverse(_transposed(x) if adjoint else x), y)
+
+
+def _inverse(x: ir.Value) -> ir.Value:
+    size = dims(x)[-1]
+    if size is None or not 2 <= size <= 4:
+        raise UnsupportedError(f"ONNX inverts no matrices; those of 2 to 4 rows are written out, these have {size}")
+    without = [np.delete(np.arange(size), place) for place in range(size)]
+    rows = []
+    for column in range(size):
+        minors = [op.Gather(op.Gather(x, rest, axis=-2), without[column], axis=-1) for rest in without]
+        signed = [op.Mul(op.Det(minor), like(x, (-1) ** (row + column))) for row, minor in enumerate(minors)]
+        rows.append(op.Concat(*(op.Unsqueeze(value, [-1]) for value in signed), axis=-1))
+    adjugate = op.Concat(*(op.Unsqueeze(row, [-2]) for row in rows), axis=-2)
+    return op.Div(adjugate, op.Unsqueeze(op.Det(x), [-2, -1]))
+
+
+def _transposed(x: ir.Value) -> ir.Value:
+    axes = list(range(rank(x)))
+    return op.Transpose(x, perm=[*axes[:-2], axes[-1], axes[-2]])

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, MutableSequence, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx_ir as ir
 import tensorflow as tf
 
-from translate.converters.metadata import source_name
+from translate.converters.metadata import KEEP, TIED, source_name
 from translate.converters.tf_to_onnx.export import export
-from translate.converters.tf_to_onnx.graph_def import prune, read_graph_def
 from translate.errors import UsageError
 from translate.manifest import Manifest
 from translate.models.base import Model, Spec
@@ -21,17 +19,21 @@ from translate.models.inputs import open_dims
 if TYPE_CHECKING:
     from translate.models.keras_model import KerasModel
     from translate.models.saved_model import SavedModel
+    from translate.models.traced import TracedModel
 
 
 def from_model(model: Model) -> ir.Model:
     """Export an opened TensorFlow model. Raises `UsageError` for any other."""
     from translate.models.keras_model import KerasModel
     from translate.models.saved_model import SavedModel
+    from translate.models.traced import TracedModel
 
     if isinstance(model, KerasModel):
         return from_keras(model)
     if isinstance(model, SavedModel):
         return from_saved_model(model)
+    if isinstance(model, TracedModel):
+        return from_traced(model)
     raise UsageError(f"a {model.kind} is no TensorFlow model that has a graph")
 
 
@@ -48,18 +50,15 @@ def from_keras(model: KerasModel) -> ir.Model:
 def from_saved_model(model: SavedModel) -> ir.Model:
     """Export one signature of a SavedModel; weights that another translation put there get their first names back."""
     function = model.function
-    _, inputs = function.structured_input_signature
     specs = {spec.name: spec for spec in open_dims(model.inputs)}
-    # A function's tensors are in the order of its flattened signature, and that of a dict is sorted.
-    ordered = [specs[name] for name in sorted(inputs)]
-    outputs = sorted(function.structured_outputs)
-    structure = "single" if len(outputs) == 1 else "dict"
+    ordered = [specs[name] for name in model.arguments]
+    structure = "single" if len(model.results) == 1 else "dict"
     names: Mapping[Any, str] = {}
     if model.manifest is not None:
         structure = model.manifest.structure or structure
         known = {f"{parameter.variable}:0": name for name, parameter in model.manifest.parameters.items()}
         names = {v.ref(): known[v.name] for v in function.graph.variables if v.name in known}
-    exported = export(function, ordered, outputs, names=names, structure=structure)
+    exported = export(function, ordered, model.results, names=names, structure=structure)
     _reorder(exported.graph.inputs, model.inputs)
     _reorder(exported.graph.outputs, model.outputs)
     if model.manifest is not None:
@@ -72,7 +71,12 @@ def _restore_axes(model: ir.Model, manifest: Manifest) -> None:
     graph = model.graph
     for name, parameter in manifest.parameters.items():
         stored = graph.initializers.get(name)
-        if stored is None or stored.const_value is None or parameter.permutation is None:
+        if stored is None or stored.const_value is None:
+            continue
+        stored.metadata_props[KEEP] = "1"
+        if parameter.tied:
+            stored.metadata_props[TIED] = ",".join(parameter.tied)
+        if parameter.permutation is None:
             continue
         back = np.argsort(parameter.permutation)
         array = np.ascontiguousarray(stored.const_value.numpy().transpose(back))
@@ -109,37 +113,10 @@ def _structure(result: Any) -> str:
     return "tuple" if isinstance(result, list | tuple) else "single"
 
 
-def from_graph_def(path: Path, inputs: Sequence[str] = (), outputs: Sequence[str] = ()) -> ir.Model:
-    """Export a frozen graph; its constants of floating-point numbers are the weights, under their own names.
-
-    `inputs` and `outputs` are names of tensors, `x` or `x:0`; see `graph_def.prune` for what they are without. Raises
-    `OpenError`, `UsageError` and `CannotTranslateError`.
-    """
-    function = prune(read_graph_def(path), inputs, outputs)
-    specs = open_dims([_spec(tensor) for tensor in function.inputs])
-    names = [_plain(tensor.name) for tensor in function.outputs]
-    return export(function, specs, names, structure="single" if len(names) == 1 else "dict")
-
-
-def from_function(function: Any, inputs: Sequence[Spec] = ()) -> ir.Model:
-    """Export a concrete function, or a `tf.function` with an input signature; `inputs` name its dimensions.
-
-    Outputs are called by their keys where it returns a dict, else `output_0`, `output_1`...
-    """
-    concrete = function if hasattr(function, "captured_inputs") else function.get_concrete_function()
-    own = concrete.inputs[: len(concrete.inputs) - len(concrete.captured_inputs)]
-    specs = list(inputs) or list(open_dims([_spec(tensor) for tensor in own]))
-    returned = concrete.structured_outputs
-    keys = sorted(returned) if isinstance(returned, Mapping) else None
-    names = keys or [f"output_{index}" for index in range(len(concrete.outputs))]
-    return export(concrete, specs, names, structure=_structure(returned))
-
-
-def _spec(tensor: Any) -> Spec:
-    dtype = "str" if tensor.dtype == tf.string else tensor.dtype.name
-    shape = None if tensor.shape.rank is None else tuple(tensor.shape.as_list())
-    return Spec(_plain(tensor.name), dtype, shape)
-
-
-def _plain(name: str) -> str:
-    return name.removesuffix(":0")
+def from_traced(model: TracedModel) -> ir.Model:
+    """Export a frozen graph or a live function; its variables are the weights, under their own names."""
+    returned = model.function.structured_outputs
+    # A graph's outputs have names, and are no structure.
+    is_graph = model.kind == "TensorFlow graph"
+    structure = ("single" if len(model.results) == 1 else "dict") if is_graph else _structure(returned)
+    return export(model.function, open_dims(model.inputs), model.results, structure=structure)

@@ -83,6 +83,23 @@ def local_response_norm(
     return back(y, "NHWC")
 
 
+@lower("BatchNormWithGlobalNormalization")
+def batch_norm_with_global_normalization(
+    x: ir.Value,
+    mean: ir.Value,
+    variance: ir.Value,
+    offset: ir.Value,
+    scale: ir.Value,
+    *,
+    variance_epsilon: float,
+    scale_after_normalization: int,
+) -> ir.Value:
+    """Normalise by recorded statistics, channels last, as the first versions did."""
+    scale = scale if scale_after_normalization else op.Expand(like(scale, 1), op.Shape(scale))
+    y = op.BatchNormalization(channels_first(x, "NHWC"), scale, offset, mean, variance, epsilon=variance_epsilon)
+    return back(y, "NHWC")
+
+
 @lower("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 def fused_batch_norm(
     x: ir.Value,

@@ -11,7 +11,7 @@ _REASONS = {
     ),
     "ONNX has no such function of numbers": "Digamma Lgamma Polygamma Zeta Betainc Igamma Igammac Ndtri Erfinv",
     "ONNX has no decomposition of matrices": (
-        "MatrixInverse Cholesky MatrixSolve MatrixTriangularSolve Svd Qr SelfAdjointEigV2 Lu LogMatrixDeterminant"
+        "Cholesky MatrixTriangularSolve Svd Qr SelfAdjointEigV2 Lu LogMatrixDeterminant"
     ),
     "its numbers follow from a seed by TensorFlow's own generator": (
         "StatelessRandomUniform StatelessRandomUniformV2 StatelessRandomNormal StatelessRandomNormalV2 "
@@ -38,9 +38,6 @@ _REASONS = {
     "ONNX has no such list": (
         "TensorListPushBack TensorListPopBack TensorListResize TensorListConcat TensorListConcatV2 TensorListSplit "
         "TensorListElementShape TensorListPushBackBatch TensorListConcatLists"
-    ),
-    "it works on complex numbers": (
-        "Complex ComplexAbs Real Imag Conj Angle FFT FFT2D FFT3D IFFT IFFT2D IFFT3D RFFT RFFT2D IRFFT IRFFT2D"
     ),
     "it is an optimisation of one device": "CudnnRNN CudnnRNNV2 CudnnRNNV3",
 }

@@ -135,16 +135,66 @@ def unsorted_segment_prod(x: ir.Value, ids: ir.Value, count: ir.Value) -> ir.Val
     return _segments("mul", x, ids, count, 1)
 
 
+@lower("UnsortedSegmentMax")
+def unsorted_segment_max(x: ir.Value, ids: ir.Value, count: ir.Value) -> ir.Value:
+    """The greatest of the slices with equal ids. Limits: ids of one axis, none of them negative."""
+    return _segments("max", x, ids, count, _limit(x, "min"))
+
+
+@lower("UnsortedSegmentMin")
+def unsorted_segment_min(x: ir.Value, ids: ir.Value, count: ir.Value) -> ir.Value:
+    """The least of the slices with equal ids. Limits: ids of one axis, none of them negative."""
+    return _segments("min", x, ids, count, _limit(x, "max"))
+
+
+def _limit(x: ir.Value, end: str) -> Any:
+    """Return the least ("min") or greatest ("max") number of the dtype of `x`."""
+    assert x.dtype is not None
+    info = np.finfo if x.dtype.is_floating_point() else np.iinfo
+    return getattr(info(x.dtype.numpy()), end)
+
+
+def _count(ids: ir.Value) -> ir.Value:
+    """Return the number of segments, whose ids rise."""
+    return op.Add(op.Gather(cast(ids, ir.DataType.INT64), np.int64(-1)), np.int64(1))
+
+
+def _rising(name: str, x: ir.Value, ids: ir.Value, start: Any) -> ir.Value:
+    """Combine the slices with equal ids, which rise; a segment without any is 0."""
+    count = _count(ids)
+    ones = op.Expand(like(x, 1), op.Concat(op.Shape(x, start=0, end=1), [1] * (rank(x) - 1), axis=0))
+    has_any = op.Greater(_segments("add", ones, ids, count, 0), like(x, 0))
+    return op.Where(has_any, _segments(name, x, ids, count, start), like(x, 0))
+
+
+@lower("SegmentMax")
+def segment_max(x: ir.Value, ids: ir.Value) -> ir.Value:
+    """The greatest of the slices with equal ids, which rise."""
+    return _rising("max", x, ids, _limit(x, "min"))
+
+
+@lower("SegmentMin")
+def segment_min(x: ir.Value, ids: ir.Value) -> ir.Value:
+    """The least of the slices with equal ids, which rise."""
+    return _rising("min", x, ids, _limit(x, "max"))
+
+
+@lower("SegmentProd")
+def segment_prod(x: ir.Value, ids: ir.Value) -> ir.Value:
+    """Products of the slices with equal ids, which rise; 1 of a segment without any."""
+    return _segments("mul", x, ids, _count(ids), 1)
+
+
 @lower("SegmentSum")
 def segment_sum(x: ir.Value, ids: ir.Value) -> ir.Value:
     """Sums of the slices with equal ids, which rise."""
-    return _segments("add", x, ids, op.Add(op.Gather(cast(ids, ir.DataType.INT64), np.int64(-1)), np.int64(1)), 0)
+    return _segments("add", x, ids, _count(ids), 0)
 
 
 @lower("SegmentMean")
 def segment_mean(x: ir.Value, ids: ir.Value) -> ir.Value:
     """Means of the slices with equal ids, which rise."""
-    count = op.Add(op.Gather(cast(ids, ir.DataType.INT64), np.int64(-1)), np.int64(1))
+    count = _count(ids)
     ones = op.Expand(like(x, 1), op.Concat(op.Shape(x, start=0, end=1), [1] * (rank(x) - 1), axis=0))
     parts = op.Max(_segments("add", ones, ids, count, 0), like(x, 1))
     return op.Div(_segments("add", x, ids, count, 0), parts)

@@ -70,10 +70,17 @@ def broadcast_to(x: ir.Value, shape: ir.Value) -> ir.Value:
 
 @lower("BroadcastArgs")
 def broadcast_args(a: ir.Value, b: ir.Value) -> ir.Value:
-    """The shape that two shapes are broadcast to. Limits: of as many axes."""
-    if dims(a) != dims(b) or None in dims(a):
-        raise UnsupportedError("shapes with different numbers of axes")
+    """The shape that two shapes are broadcast to. Limits: both with known numbers of axes."""
+    (first,), (second,) = dims(a), dims(b)
+    if first is None or second is None:
+        raise UnsupportedError("shapes with open numbers of axes")
+    a, b = _longer(a, second - first), _longer(b, first - second)
     return op.Where(op.Equal(a, like(a, 1)), b, a)
+
+
+def _longer(shape: ir.Value, count: int) -> ir.Value:
+    """Return `shape` with `count` sizes of one before it."""
+    return op.Concat(like(shape, [1] * count), shape, axis=0) if count > 0 else shape
 
 
 @lower("Fill")

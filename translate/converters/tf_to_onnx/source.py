@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 import tensorflow as tf
+from tensorflow.core.framework import types_pb2
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
 from translate.converters.metadata import KIND
 
 DOMAIN = "tensorflow"
+# Operations that take or return complex numbers, which are pairs of real ones here, on a last axis of two.
+COMPLEX = "tensorflow.complex"
 
 # What changes a variable.
 CHANGES = frozenset(
@@ -61,8 +64,10 @@ def variable_value(variable: Any, name: str) -> ir.Value:
 
 def constant(array: np.ndarray[Any, Any], name: str) -> ir.Value:
     """Return an initializer that holds `array`."""
-    tensor = ir.tensor(np.asarray(array), name=name)
-    return ir.Value(name=name, shape=ir.Shape(np.shape(array)), type=ir.TensorType(tensor.dtype), const_value=tensor)
+    array = np.asarray(array)
+    array = np.stack([array.real, array.imag], -1) if array.dtype.kind == "c" else array
+    tensor = ir.tensor(array, name=name)
+    return ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
 
 
 def ir_dtype(dtype: tf.DType) -> ir.DataType | None:
@@ -103,24 +108,27 @@ class _Reader:
 
     def _operation(self, operation: Any, values: dict[str, ir.Value], prefix: str) -> list[ir.Node]:
         name = self._unique(f"{prefix}{operation.name}")
-        inputs = [values[tensor.name] for tensor in operation.inputs]
+        # A value that is not known yet comes round a loop of TensorFlow 1, whose nodes are there to be refused.
+        inputs: list[Any] = [values.get(tensor.name) for tensor in operation.inputs]
         if operation.type == "Const":
             values[operation.outputs[0].name] = constant(_const(operation), name)
             return []
         if operation.type in _READS and len(inputs) == 1:
             values[operation.outputs[0].name] = inputs[0]
             return []
+        shapes = [_shape(tensor, value) for tensor, value in zip(operation.inputs, inputs, strict=True)]
         if operation.type in _CALLS:
-            function = self._function(operation.get_attr("f").name, [tensor.shape for tensor in operation.inputs])
+            function = self._function(operation.get_attr("f").name, shapes)
             arguments = {tensor.name: value for tensor, value in zip(function.inputs, inputs, strict=True)}
             nodes, results = self._body(function.outputs, arguments, f"{name}/")
             values |= {tensor.name: value for tensor, value in zip(operation.outputs, results, strict=True)}
             return list(nodes)
+        is_complex = any(tensor.dtype.is_complex for tensor in (*operation.inputs, *operation.outputs))
         node = ir.Node(
-            DOMAIN,
+            COMPLEX if is_complex else DOMAIN,
             operation.type,
             inputs,
-            [ir.Attr(key, kind, value) for key, kind, value in self._attributes(operation)],
+            [ir.Attr(key, kind, value) for key, kind, value in self._attributes(operation, shapes)],
             outputs=[_value(tensor, f"{name}:{index}") for index, tensor in enumerate(operation.outputs)],
             name=name,
         )
@@ -164,8 +172,8 @@ class _Reader:
         """Return a node that no table has, so that the change is refused and not lost."""
         return ir.Node(DOMAIN, "AssignVariableOp", [], num_outputs=0, name=self._unique(f"{prefix}{operation.name}"))
 
-    def _attributes(self, operation: Any) -> Iterator[tuple[str, ir.AttributeType, Any]]:
-        """List the attributes that the inputs do not say already."""
+    def _attributes(self, operation: Any, shapes: Sequence[Any]) -> Iterator[tuple[str, ir.AttributeType, Any]]:
+        """List the attributes that the inputs, of these shapes, do not say already."""
         definition = operation.op_def
         said = {name for arg in definition.input_arg for name in (arg.type_attr, arg.number_attr, arg.type_list_attr)}
         for attribute in definition.attr:
@@ -174,15 +182,13 @@ class _Reader:
                 if attribute.type == "func":
                     # Arguments of a branch or a loop's body come after what decides: the condition's or branch's.
                     skip = len(operation.inputs) - len(self._definition(value.name).signature.input_arg)
-                    shapes = [tensor.shape for tensor in operation.inputs][skip:]
-                    graph = self._subgraph(value.name, shapes)
+                    graph = self._subgraph(value.name, shapes[skip:])
                     if operation.type in _LOOPS and attribute.name == "body" and self._has_changes(value.name):
                         # The next iteration may read what this one wrote.
                         graph.append(self._change(operation, ""))
                     yield attribute.name, ir.AttributeType.GRAPH, graph
                 elif attribute.type == "list(func)":
-                    shapes = [tensor.shape for tensor in operation.inputs][1:]
-                    graphs = [self._subgraph(function.name, shapes) for function in value]
+                    graphs = [self._subgraph(function.name, shapes[1:]) for function in value]
                     yield attribute.name, ir.AttributeType.GRAPHS, graphs
                 else:
                     yield attribute.name, *_plain(attribute.type, value)
@@ -203,9 +209,21 @@ class _Reader:
         return ir.Graph(inputs, outputs, nodes=nodes, initializers=list(initializers.values()), name=name)
 
     def _function(self, name: str, shapes: Sequence[Any]) -> Any:
-        """Return a function's graph, its sizes worked out from those of its arguments."""
+        """Return a function's graph, its sizes worked out from those of its arguments; a variable's is its value's."""
+        definition = self._definition(name)
+        handles = {}
+        sizes = list(shapes)
+        for index, argument in enumerate(definition.signature.input_arg):
+            if argument.type == types_pb2.DT_RESOURCE:
+                handles[argument.name] = shapes[index]
+                sizes[index] = None
+        for node in definition.node_def:
+            if node.op == "ReadVariableOp" and node.input[0] in handles:
+                # A handle that is an argument has forgotten this; TensorFlow takes it from here when it reads a graph.
+                node.attr["_output_shapes"].list.ClearField("shape")
+                node.attr["_output_shapes"].list.shape.append(handles[node.input[0]].as_proto())
         with self._outermost.as_default():
-            return function_def_to_graph(self._definition(name), input_shapes=list(shapes))
+            return function_def_to_graph(definition, input_shapes=sizes)
 
     def _definition(self, name: str) -> Any:
         return self._library[name]
@@ -250,19 +268,29 @@ def _needed(outputs: Sequence[Any], known: Mapping[str, ir.Value]) -> list[Any]:
 
 def _in_order(operations: Mapping[str, Any], known: Mapping[str, ir.Value]) -> list[Any]:
     ordered: dict[str, Any] = {}
+    # Loops of TensorFlow 1 are circles.
+    entered: set[str] = set()
     for root in operations.values():
         stack = [(root, False)]
         while stack:
             operation, ready = stack.pop()
-            if operation.name in ordered:
-                continue
             if ready:
                 ordered[operation.name] = operation
+            if operation.name in entered:
                 continue
+            entered.add(operation.name)
             stack.append((operation, True))
             inputs = [tensor.op for tensor in operation.inputs if tensor.name not in known]
             stack += [(needed, False) for needed in inputs if needed.name in operations]
     return list(ordered.values())
+
+
+def _shape(tensor: Any, value: ir.Value | None) -> tf.TensorShape:
+    """Return the sizes of a tensor; of a handle, those of the variable, not known for other handles."""
+    if tensor.dtype != tf.resource:
+        return tensor.shape
+    stored = None if value is None else value.const_value
+    return tf.TensorShape(None if stored is None else stored.shape.numpy())
 
 
 def _value(tensor: Any, name: str) -> ir.Value:
@@ -271,7 +299,15 @@ def _value(tensor: Any, name: str) -> ir.Value:
     if dtype is None:
         # The shape of a handle is not that of what it stands for.
         return ir.Value(name=name)
+    if tensor.dtype.is_complex:
+        pairs = None if sizes is None else ir.Shape([*sizes, 2])
+        return ir.Value(name=name, shape=pairs, type=ir.TensorType(_part_of(tensor.dtype)))
     return ir.Value(name=name, shape=sizes, type=ir.TensorType(dtype))
+
+
+def _part_of(dtype: tf.DType) -> ir.DataType:
+    """Return the dtype of a complex number's parts."""
+    return ir.DataType.FLOAT if dtype == tf.complex64 else ir.DataType.DOUBLE
 
 
 def _const(operation: Any) -> np.ndarray[Any, Any]:

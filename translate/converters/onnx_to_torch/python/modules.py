@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import keyword
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import fx, nn
 from translate.errors import ExportError
 
 # Arguments of torch.nn's layers that say where and how, not what.
-_NOT_SAID = frozenset({"device", "dtype", "_weight", "_freeze"})
+_NOT_SAID = frozenset({"device", "dtype", "_weight", "_freeze", "mode"})
 # Buffers up to this size are written with their numbers.
 _WRITTEN = 16
 
@@ -31,6 +32,8 @@ class Tree:
         self.lengths: dict[str, int] = {}
         # Whether some place needs the class `Layers`.
         self.groups = False
+        # Classes that are not torch.nn's, whose source goes into the file.
+        self.classes: dict[str, type[nn.Module]] = {}
 
     def access(self, path: str) -> str:
         """Return how the root's methods reach `path`: `self.blocks[0].conv` for `blocks.0.conv`."""
@@ -55,7 +58,11 @@ class Tree:
         for name, tensor in _tensors(self._root):
             yield f"{self._target(name)} = {_tensor(tensor)}"
         yield from self._tied()
+        graphs = [name for name, module in self._root.named_modules() if name and isinstance(module, fx.GraphModule)]
         for name, parameter in self._root.named_parameters():
+            if any(name.startswith(f"{graph}.") for graph in graphs):
+                # Its own class says so.
+                continue
             owner = self._root.get_submodule(name.rpartition(".")[0])
             if not parameter.requires_grad and not _all_frozen(owner):
                 yield f"{self.access(name)}.requires_grad_(False)"
@@ -75,6 +82,9 @@ class Tree:
     def _module(self, module: nn.Module, path: str) -> str:
         if isinstance(module, fx.GraphModule):
             return self._branch(module, path)
+        if getattr(sys.modules.get(type(module).__module__), "STANDALONE", False):
+            self.classes[type(module).__name__] = type(module)
+            return _layer(module, path, "")
         if type(module) is not nn.Module:
             return _layer(module, path)
         children = {name: self._module(child, f"{path}.{name}") for name, child in module.named_children()}
@@ -129,16 +139,14 @@ def _all_frozen(module: nn.Module) -> bool:
     return not any(parameter.requires_grad for parameter in module.parameters(recurse=False))
 
 
-def _layer(module: nn.Module, path: str) -> str:
+def _layer(module: nn.Module, path: str, place: str = "nn.") -> str:
     """Return the call that makes a layer of torch.nn. Raises `ExportError` when it would make another one."""
     kind = type(module)
-    if getattr(nn, kind.__name__, None) is not kind:
+    if place and getattr(nn, kind.__name__, None) is not kind:
         raise ExportError(f"{path} is a {kind.__name__}, which is no layer of torch.nn")
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
-    for name, parameter in inspect.signature(kind).parameters.items():
-        if name in _NOT_SAID:
-            continue
+    for name, parameter in _parameters(kind):
         value = getattr(module, name)
         if name == "bias" and not isinstance(value, bool):
             value = value is not None
@@ -154,7 +162,16 @@ def _layer(module: nn.Module, path: str) -> str:
     _check(module, kind, args, kwargs, path)
     arguments = [_literal(value) for value in args] + [f"{name}={_literal(value)}" for name, value in kwargs.items()]
     frozen = ".requires_grad_(False)" if list(module.parameters(recurse=False)) and _all_frozen(module) else ""
-    return f"nn.{kind.__name__}({', '.join(arguments)}){frozen}"
+    return f"{place}{kind.__name__}({', '.join(arguments)}){frozen}"
+
+
+def _parameters(kind: type[nn.Module]) -> Iterator[tuple[str, inspect.Parameter]]:
+    """Yield the arguments of a layer's constructor that say what it is."""
+    # The constructors of recurrent layers hand on what they are given.
+    signature = inspect.signature(nn.RNNBase if issubclass(kind, nn.RNNBase) else kind)
+    yield from ((name, one) for name, one in signature.parameters.items() if name not in _NOT_SAID)
+    if kind is nn.RNN:
+        yield "nonlinearity", inspect.Parameter("nonlinearity", inspect.Parameter.KEYWORD_ONLY, default="tanh")
 
 
 def _literal(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import textwrap
 from collections.abc import Container, Mapping, Sequence
@@ -69,14 +70,16 @@ def python_source(module: fx.GraphModule, model: ir.Model, provenance: str) -> s
     """Return the text of `model.py`, see `save_python`."""
     classes = _Classes()
     classes.write("Model", module, _interface(module), _sizes(model))
-    body = "\n\n".join(classes.texts)
+    own = [textwrap.dedent(inspect.getsource(kind)) for kind in classes.standalone.values()]
+    body = "\n\n".join([*own, *classes.texts])
     if classes.groups:
         body = f"{_LAYERS}\n\n{body}"
     imports = ["from __future__ import annotations\n"]
     if "math." in body:
         imports.append("import math")
     imports.append("from pathlib import Path\n")
-    imports.append("import torch")
+    if re.search(r"\btorch\.", body):
+        imports.append("import torch")
     if re.search(r"\bF\.", body):
         imports.append("import torch.nn.functional as F")
     imports += ["from safetensors.torch import load_file", "from torch import Tensor, nn\n"]
@@ -122,6 +125,8 @@ class _Classes:
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.groups = False
+        # Classes of layers that torch.nn has not, by name.
+        self.standalone: dict[str, type[nn.Module]] = {}
 
     def write(
         self, name: str, module: fx.GraphModule, attributes: str = "", sizes: Mapping[str, str] | None = None
@@ -131,6 +136,7 @@ class _Classes:
         made = [item for text in tree.statements() for item in ast.parse(text).body]
         arguments, statements = forward(module, tree.access, sizes or {})
         self.groups |= tree.groups
+        self.standalone |= tree.classes
         lines = [f"class {name}(nn.Module):"]
         if attributes:
             lines += [textwrap.indent(attributes, "    "), ""]
@@ -145,7 +151,18 @@ class _Classes:
     def _branch(self, module: fx.GraphModule, path: str) -> str:
         name = "".join(part.capitalize() for part in re.split(r"[._]", path))
         self.write(name, module)
-        return f"{name}()"
+        text = self.texts.pop()
+        # One class for graphs that are the same but for their weights.
+        known = next((other for other in self.texts if _body_of(other) == _body_of(text)), None)
+        if known is None:
+            self.texts.append(text)
+            return f"{name}()"
+        return f"{known.removeprefix('class ').partition('(')[0]}()"
+
+
+def _body_of(text: str) -> str:
+    """Return a class without its name."""
+    return text.partition("(")[2]
 
 
 def _signature(arguments: Sequence[str], statements: Sequence[ast.stmt]) -> list[str]:

@@ -24,10 +24,11 @@ from translate.converters.passes.layout.edit import (
     simplify,
 )
 from translate.converters.passes.layout.group_norm import fuse_group_normalization
+from translate.converters.passes.layout.interface import Turned, turn_images
 from translate.converters.passes.layout.rules import FUSED
 from translate.converters.passes.layout.weights import fold_constant_transposes
 
-__all__ = ["CHANNELS_LAST", "FUSED", "LayoutReport", "channels_last", "fewest_transposes"]
+__all__ = ["CHANNELS_LAST", "FUSED", "LayoutReport", "Turned", "channels_first", "channels_last", "fewest_transposes"]
 
 
 @dataclass(frozen=True)
@@ -61,23 +62,29 @@ def channels_last(model: ir.Model) -> LayoutReport:
     return LayoutReport(fewest_transposes(model), converted, unknown_rank)
 
 
-def fewest_transposes(model: ir.Model) -> int:
+def channels_first(model: ir.Model) -> Turned:
+    """Make, in place, the images that a channels-last `model` takes and returns channels first; say which."""
+    return turn_images(model, lambda part: fewest_transposes(part, reshapes=False))
+
+
+def fewest_transposes(model: ir.Model, *, reshapes: bool = True) -> int:
     """Move, in place, the transposes of `model` to where as few as possible are left; return how many of activations.
 
-    What a channels-last framework wrote around its channels-first operators ends at the edges of the graph.
+    What a channels-last framework wrote around its channels-first operators ends at the edges of the graph. Those that
+    only move axes of size one become Reshapes, if `reshapes`.
     """
     graphs = list(_graphs(model))
     opset = model.opset_imports.get(DEFAULT, 1)
     # What nothing reads would still count as a reader: it must go before, and again and again.
     improvable = list(graphs)
-    while common.RemoveUnusedNodesPass()(model).modified or _reduce(graphs, improvable, opset):
+    while common.RemoveUnusedNodesPass()(model).modified or _reduce(graphs, improvable, opset, reshapes):
         pass
     rename_moved_values(graphs)
     _import_domains(model)
     return sum(_count_transposes(graph) for graph in graphs)
 
 
-def _reduce(graphs: list[ir.Graph], improvable: list[ir.Graph], opset: int) -> bool:
+def _reduce(graphs: list[ir.Graph], improvable: list[ir.Graph], opset: int, reshapes: bool) -> bool:
     """Remove as many transposes as one round can; say whether anything changed.
 
     A graph in which a round did not lower the cost leaves `improvable`: so there is an end to the rounds.
@@ -92,7 +99,7 @@ def _reduce(graphs: list[ir.Graph], improvable: list[ir.Graph], opset: int) -> b
             changed = True
             if total_cost(graph) >= before:
                 improvable.remove(graph)
-    if not changed:
+    if not changed and reshapes:
         # Only when nothing else helps: a transpose can still cancel with another one, a Reshape cannot.
         for graph in graphs:
             for node in list(graph):

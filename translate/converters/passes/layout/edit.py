@@ -299,7 +299,8 @@ def suffix(perm: Perm) -> str:
 
 def _note_origin(value: ir.Value, source: ir.Value, perm: Perm) -> None:
     name, already = source.meta.get(_ORIGIN, (source.name, identity(len(perm))))
-    value.meta[_ORIGIN] = (name, compose(already, perm))
+    # What is made for another value is not that value, in whatever order.
+    value.meta[_ORIGIN] = (name, compose(already, perm) if already else ())
 
 
 def _name_after(value: ir.Value, node: ir.Node, what: str) -> None:

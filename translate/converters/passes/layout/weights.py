@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 import onnx_ir as ir
 
-from translate.converters.metadata import PERMUTATION
+from translate.converters.metadata import KEEP, PERMUTATION
 from translate.converters.passes.layout.edit import (
     DEFAULT,
     Perm,
@@ -45,7 +45,7 @@ def _constants(graph: ir.Graph) -> Iterable[ir.Value]:
 
 def _fold(value: ir.Value) -> bool:
     readers = [node for node, _ in value.uses()]
-    if not readers or value.is_graph_output() or not all(map(is_transpose, readers)):
+    if not readers or KEEP in value.metadata_props or value.is_graph_output() or not all(map(is_transpose, readers)):
         return False
     tensor = ir.convenience.get_const_tensor(value)
     if tensor is None or tensor.dtype == ir.DataType.STRING:

@@ -1,0 +1,5 @@
+"""Keras models as PyTorch modules: their layers, under their names, and not their graph."""
+
+from translate.converters.keras_to_torch.convert import convert, interface, missing, update_weights
+
+__all__ = ["convert", "interface", "missing", "update_weights"]
