@@ -58,9 +58,9 @@ def test_keys_of_a_dict_name_the_outputs() -> None:
 
 
 def test_inference_mode() -> None:
-    model = open_model(keras.Sequential([keras.Input((4,), name="x"), layers.Dropout(0.9)]))
+    model = open_model(keras.Sequential([keras.Input((4,), name="x"), layers.Dropout(0.9, name="y")]))
     x = np.ones((5, 4), np.float32)
-    np.testing.assert_array_equal(model.run({"x": x})["dropout"], x)
+    np.testing.assert_array_equal(model.run({"x": x})["y"], x)
 
 
 def test_perturbing_moves_the_weights_and_restores_them() -> None:
