@@ -17,7 +17,26 @@ from translate.converters.onnx_to_torch.tensor import pad_constant
 from translate.converters.onnx_to_torch.windows import Window, spatial_rank
 from translate.errors import UnsupportedError
 
-_MAX: dict[int, Any] = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
+
+def _max_pool1d(
+    x: torch.Tensor,
+    kernel: tuple[int, ...],
+    strides: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilations: tuple[int, ...],
+    ceil_mode: bool,
+    *,
+    return_indices: bool = False,
+) -> Any:
+    """Pool x [N, C, T] with F.max_pool1d, or where T is open in two dimensions: torch.export fixes it in the former."""
+    options: Any = {"ceil_mode": ceil_mode, "return_indices": return_indices}
+    if isinstance(x.size(2), int):
+        return F.max_pool1d(x, kernel, strides, padding, dilations, **options)
+    flat = F.max_pool2d(x.unsqueeze(-1), (*kernel, 1), (*strides, 1), (*padding, 0), (*dilations, 1), **options)
+    return tuple(part.squeeze(-1) for part in flat) if return_indices else flat.squeeze(-1)
+
+
+_MAX: dict[int, Any] = {1: _max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}
 _AVERAGE: dict[int, Any] = {1: F.avg_pool1d, 2: F.avg_pool2d, 3: F.avg_pool3d}
 
 
