@@ -76,20 +76,11 @@ def multi_head_attention(
         raise UnsupportedError("sequences of several axes, a gate or a sliding window")
     key = value if key is None else key
     mask = _mask_of_scores(query, value, query_mask, (value_mask, key_mask), attention_mask, use_causal_mask)
-    heads = [
-        _projected(part, dense, x).transpose(1, 2)
-        for part, dense, x in (
-            ("query", layer._query_dense, query),
-            ("key", layer._key_dense, key),
-            ("value", layer._value_dense, value),
-        )
-    ]
-    scale = layer._inverse_sqrt_key_dim
-    if mask is not None and mask.ndim == 3:
-        mask = mask.unsqueeze(1)
-    q, k, v = heads
-    y, scores = _attended(q, k, v, mask, scale, layer._dropout, return_attention_scores)
-    y = _output(layer._output_dense, y.transpose(1, 2))
+    q = _projected("query", layer._query_dense, query)
+    k = _projected("key", layer._key_dense, key)
+    v = _projected("value", layer._value_dense, value)
+    y, scores = _attended(q, k, v, mask, layer._inverse_sqrt_key_dim, layer._dropout, return_attention_scores)
+    y = _output(layer._output_dense, y)
     return (y, scores) if return_attention_scores else y
 
 
@@ -115,23 +106,22 @@ def grouped_query_attention(
         raise UnsupportedError("a gate or a sliding window")
     key = value if key is None else key
     mask = _mask_of_scores(query, value, query_mask, (value_mask, key_mask), attention_mask, use_causal_mask)
-    q = _projected("query", layer._query_dense, query).transpose(1, 2)
-    k = _projected("key", layer._key_dense, key).transpose(1, 2).repeat_interleave(layer.num_repeats, 1)
-    v = _projected("value", layer._value_dense, value).transpose(1, 2).repeat_interleave(layer.num_repeats, 1)
-    if mask is not None and mask.ndim == 3:
-        mask = mask.unsqueeze(1)
+    q = _projected("query", layer._query_dense, query)
+    k = _projected("key", layer._key_dense, key).repeat_interleave(layer.num_repeats, 1)
+    v = _projected("value", layer._value_dense, value).repeat_interleave(layer.num_repeats, 1)
     y, scores = _attended(q, k, v, mask, layer._inverse_sqrt_head_dim, layer.dropout, return_attention_scores)
-    y = _output(layer._output_dense, y.transpose(1, 2))
+    y = _output(layer._output_dense, y)
     return (y, scores) if return_attention_scores else y
 
 
 def _projected(part: str, dense: Any, x: torch.Tensor) -> Any:
-    """Return the heads [N, T, H, K] of x [N, T, C]."""
-    return linear(part, dense._kernel, dense.bias, 1, x)
+    """Return the heads [N, H, T, K] of x [N, T, C]."""
+    return linear(part, dense._kernel, dense.bias, 1, x).transpose(1, 2)
 
 
 def _output(dense: Any, y: torch.Tensor) -> Any:
-    return linear("output", dense._kernel, dense.bias, 2, y)
+    """Return what the heads y [N, H, T, K] make together, [N, T, C]."""
+    return linear("output", dense._kernel, dense.bias, 2, y.transpose(1, 2))
 
 
 def _attended(
@@ -143,9 +133,13 @@ def _attended(
     dropout: float,
     with_scores: bool,
 ) -> tuple[Any, Any]:
-    """Return what the heads [N, H, T, K] gather, and, if asked for, the share of each step."""
+    """Return what the heads [N, H, T, K] gather, and, if asked for, the share of each step.
+
+    `mask` is [N, T, S], or [N, H, T, S] where each head has its own.
+    """
     bias = None
     if mask is not None:
+        mask = mask.unsqueeze(1) if mask.ndim == 3 else mask
         # Not -inf: a step that may look nowhere looks everywhere, as in Keras.
         bias = torch.where(mask, 0.0, torch.finfo(query.dtype).min / 2)
     if not dropout and not with_scores:

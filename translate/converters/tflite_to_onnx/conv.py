@@ -33,8 +33,8 @@ def _convolve(
     return back(y, _LAST)
 
 
-def _channels(x: ir.Value) -> int:
-    channels = dims(x)[-1]
+def _channels(x: ir.Value, axis: int = -1) -> int:
+    channels = dims(x)[axis]
     if channels is None:
         raise UnsupportedError("the number of channels is not known")
     return channels
@@ -99,10 +99,8 @@ def conv_3d(
     gaps = [dilation_d_factor, dilation_h_factor, dilation_w_factor]
     window = Window(dims(filters)[:3], [stride_d, stride_h, stride_w], gaps)
     weights = op.Transpose(filters, perm=[4, 3, 0, 1, 2])
-    each = dims(filters)[3]
-    if each is None:
-        raise UnsupportedError("the number of channels is not known")
-    return activate(_convolve(x, weights, bias, window, padding, _channels(x) // each), fused_activation_function)
+    y = _convolve(x, weights, bias, window, padding, _channels(x) // _channels(filters, 3))
+    return activate(y, fused_activation_function)
 
 
 @lower("TRANSPOSE_CONV")
