@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "translate"
 FRAMEWORKS = ("torch", "tensorflow")
 
-# cli → routes → {models, converters, verify, reports, serving, backend} → errors. Within the third layer the arrows
+# cli → commands → routes → {models, converters, verify, reports, serving, backend} → errors. Within the third layer the arrows
 # are those of the data flow: what is listed may be imported, besides the part itself and `errors`.
 MAY_IMPORT = {
     "errors": set(),
@@ -36,10 +36,11 @@ MAY_IMPORT = {
     "startup": set(),
     # What people see of a report, on the terminal.
     "terminal": {"doctor", "inspection", "reports"},
-    "cli": {
+    "commands": {
         *("comparison", "doctor", "inspection", "models", "publish", "reports", "routes", "startup", "terminal"),
         "verify",
     },
+    "cli": {"commands", "startup"},
     "__main__": {"cli"},
     "testing": {"comparison", "models", "publish", "reports", "routes", "verify"},
     # The public names, imported when they are asked for.

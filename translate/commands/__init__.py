@@ -1,0 +1,1 @@
+"""The commands of `translate`, a file each: parse, call, print; nothing else."""

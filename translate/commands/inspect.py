@@ -1,0 +1,42 @@
+"""`translate inspect`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from translate.commands.options import source_options
+from translate.startup import quiet_frameworks
+from translate.terminal import print_inspection, show_progress
+
+
+@click.command()
+@click.argument("model")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@source_options
+def inspect(
+    model: str,
+    inputs: Sequence[str],
+    weights: str | None,
+    sample: str | None,
+    unsafe_load: bool,
+    as_json: bool,
+) -> int:
+    """Show what a model takes, returns and is made of, and whether it translates."""
+    with show_progress() as progress, quiet_frameworks():
+        from translate.inspection import inspect as look
+        from translate.models.open import open_model
+
+        progress("open")
+        notes: list[str] = []
+        opened = open_model(model, inputs=inputs, sample=sample, weights=weights, unsafe_load=unsafe_load, notes=notes)
+        progress("inspect")
+        found = look(opened, notes)
+    if as_json:
+        from translate.reports.schema import inspection_report, render_json
+
+        click.echo(render_json(inspection_report(model, found)), nl=False)
+    else:
+        print_inspection(model, found)
+    return 0

@@ -1,0 +1,134 @@
+"""`translate verify`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from translate.commands.options import (
+    POSITIVE,
+    device_options,
+    input_options,
+    judge_options,
+    needs_tensorflow,
+    plan_of,
+    source_options,
+)
+from translate.commands.reporting import check_reports, publish_report, report_options
+from translate.errors import ParityError
+from translate.startup import quiet_frameworks
+from translate.terminal import show_progress, show_verify
+
+
+@click.command()
+@click.argument("source")
+@click.argument("target")
+@source_options
+@click.option("--rename", "renames", metavar="SOURCE=TARGET", multiple=True, help="Two names for one input or output.")
+@click.option("--signature", default="serving_default", show_default=True, help="Which function of SavedModels.")
+@click.option("--via", metavar="RUNTIME", help="Run TARGET by c-api, openvino, or TF Serving at http://...:8501/v1/...")
+@input_options
+@click.option(
+    "--edges", default="zeros,ones", show_default=True, help="Of zeros,ones,large,tiny,masked,nan,inf; or none."
+)
+@judge_options
+@click.option("--bisect", is_flag=True, help="When they differ, find the first value that does.")
+@click.option("--bisect-dir", metavar="DIR", help="Write what reproduces it there; implies --bisect.")
+@click.option("--grad", is_flag=True, help="Compare gradients and a few optimiser steps too.")
+@click.option("--max-slowdown", type=POSITIVE, help="Fail if TARGET may be slower.")
+@click.option(
+    "--seconds", type=POSITIVE, default=10.0, show_default=True, help="How long to measure for --max-slowdown."
+)
+@click.option("--save-inputs", metavar="DIR", help="Keep the inputs there; --data DIR runs them again.")
+@device_options
+@report_options
+def verify(
+    source: str,
+    target: str,
+    inputs: Sequence[str],
+    weights: str | None,
+    sample: str | None,
+    unsafe_load: bool,
+    renames: Sequence[str],
+    signature: str,
+    via: str | None,
+    edges: str,
+    rtol: Sequence[str],
+    atol: Sequence[str],
+    bisect: bool,
+    bisect_dir: str | None,
+    grad: bool,
+    max_slowdown: float | None,
+    seconds: float,
+    save_inputs: str | None,
+    device: str,
+    threads: int | None,
+    xla: bool,
+    reports: Sequence[str],
+    baseline: str | None,
+    as_json: bool,
+    **asked: Any,
+) -> int:
+    """Compare two models on the same inputs.
+
+    SOURCE and TARGET are any two of: what torch2tf takes, a SavedModel folder, .keras, .h5, .tflite. --input, --sample
+    and --weights belong to SOURCE. Each output may differ by what the source's own rounding explains.
+    """
+    from translate.models.device import pin, placement
+    from translate.publish import check_folder
+    from translate.reports.schema import verify_report
+
+    old = check_reports(reports, baseline)
+    for folder in filter(None, (save_inputs, bisect_dir)):
+        check_folder(Path(folder))
+    pin(threads)
+    with show_progress() as progress, quiet_frameworks(tensorflow=needs_tensorflow([source, target])):
+        from translate.comparison import Side, Wanted, compare_pair, open_pair
+        from translate.models.align import parse_renames
+        from translate.verify.tolerance import parse_tolerance
+
+        start = time.perf_counter()
+        wanted = Wanted(
+            bisect=bisect or bisect_dir is not None,
+            bisect_folder=None if bisect_dir is None else Path(bisect_dir),
+            gradients=grad,
+            max_slowdown=max_slowdown,
+            seconds=seconds,
+            save_inputs=None if save_inputs is None else Path(save_inputs),
+        )
+        plan = plan_of(asked, edges, sample)
+        progress("open")
+        pair = open_pair(
+            Side(source, inputs, sample, weights, signature, unsafe_load),
+            Side(target, signature=signature, unsafe_load=unsafe_load, via=via),
+            renames=parse_renames(renames),
+            placement=placement(device, threads=threads, xla=xla),
+        )
+        found = compare_pair(
+            pair,
+            plan,
+            rtol=parse_tolerance("--rtol", rtol),
+            atol=parse_tolerance("--atol", atol),
+            wanted=wanted,
+            progress=progress,
+        )
+    report = verify_report(
+        source,
+        target,
+        found.verdict,
+        tuple(dict.fromkeys(pair.notes)),
+        time.perf_counter() - start,
+        finding=found.finding,
+        gradients=found.gradients,
+        timing=found.timing,
+        max_slowdown=max_slowdown,
+        replay=save_inputs,
+    )
+    passed = publish_report(report, reports, as_json, old, show_verify)
+    if not found.verdict.passed:
+        raise ParityError(f"{source} and {target} do not compute the same")
+    return 0 if passed else ParityError.exit_code
