@@ -29,9 +29,11 @@ MAY_IMPORT = {
     "reports": {"doctor", "inspection", "models", "routes", "verify"},
     "publish": set(),
     "doctor": set(),
+    "provenance": {"doctor", "manifest", "models", "reports", "verify"},
+    "serving": {"comparison", "models", "publish", "verify"},
     "graphs": {"converters", "models"},
     "comparison": {"graphs", "models", "verify"},
-    "routes": {"comparison", "converters", "graphs", "models", "publish", "verify"},
+    "routes": {"comparison", "converters", "graphs", "manifest", "models", "provenance", "publish", "serving", "verify"},
     "inspection": {"converters", "graphs", "models", "routes"},
     "startup": set(),
     # What people see of a report, on the terminal.

@@ -22,6 +22,7 @@ from translate.commands.inspect import inspect
 from translate.commands.tf2torch import tf2torch
 from translate.commands.torch2tf import torch2tf
 from translate.commands.verify import verify
+from translate.commands.weights import extract_weights, update_weights
 from translate.errors import TranslateError, UsageError
 
 # EX_SOFTWARE of sysexits.h, and 128 + SIGINT: clear of the exit codes that mean something here.
@@ -95,5 +96,5 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-for command in (torch2tf, tf2torch, verify, bench, inspect, doctor):
+for command in (torch2tf, tf2torch, verify, bench, inspect, update_weights, extract_weights, doctor):
     main.add_command(command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -89,29 +89,52 @@ def load_weights(module: nn.Module, path: Path, notes: list[str] | None = None) 
 
     Raises `OpenError` that lists missing and unexpected keys and differing shapes.
     """
+    own = module.state_dict()
+    state = read_state(path, own, notes)
+    # A safetensors file has tied weights only once.
+    storages = {tensor.data_ptr() for key, tensor in own.items() if key in state and tensor.numel()}
+    expected = {
+        key: tuple(tensor.shape) for key, tensor in own.items() if key in state or tensor.data_ptr() not in storages
+    }
+    shapes = {key: tuple(tensor.shape) for key, tensor in state.items()}
+    check_fit(path, type(module).__name__, expected, shapes, unexpected=[key for key in state if key not in own])
+    module.load_state_dict(state, strict=False)
+
+
+def check_fit(
+    path: Path,
+    model: str,
+    expected: Mapping[str, tuple[int, ...]],
+    shapes: Mapping[str, tuple[int, ...]],
+    unexpected: Sequence[str] = (),
+) -> None:
+    """Raise `OpenError` with all that is missing, `unexpected` or of another shape than `expected`, by name."""
+    differing = [
+        f"{key} is {list(shapes[key])}, not {list(shape)}"
+        for key, shape in expected.items()
+        if key in shapes and shapes[key] != shape
+    ]
+    missing = [key for key in expected if key not in shapes]
+    problems = [("missing", missing), ("unexpected", unexpected), ("of another shape", differing)]
+    if any(keys for _, keys in problems):
+        lines = [f"{len(keys)} {word}: {some(keys)}" for word, keys in problems if keys]
+        raise OpenError(f"{path} does not fit {model}:\n  " + "\n  ".join(lines))
+
+
+def read_state(path: Path, own: Collection[str], notes: list[str] | None = None) -> dict[str, torch.Tensor]:
+    """Read a state_dict from `.safetensors` or, weights-only, from `.pt`, for a model whose keys are `own`.
+
+    What DataParallel puts before the keys is taken off, with a note. Raises `OpenError`, `UntrustedError`.
+    """
     if not path.is_file():
         raise OpenError(f"no such weights file: {path}")
     state = _read_state(path)
     prefix = "module."
-    if all(key.startswith(prefix) for key in state) and not any(k.startswith(prefix) for k in module.state_dict()):
+    if all(key.startswith(prefix) for key in state) and not any(key.startswith(prefix) for key in own):
         state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
         if notes is not None:
             notes.append(f'the keys of {path.name} began with "module." (DataParallel); that was taken off')
-    own = module.state_dict()
-    # A safetensors file has tied weights only once.
-    storages = {tensor.data_ptr() for key, tensor in own.items() if key in state and tensor.numel()}
-    missing = [key for key, tensor in own.items() if key not in state and tensor.data_ptr() not in storages]
-    unexpected = [key for key in state if key not in own]
-    differing = [
-        f"{key} is {list(state[key].shape)}, not {list(tensor.shape)}"
-        for key, tensor in own.items()
-        if key in state and state[key].shape != tensor.shape
-    ]
-    problems = [("missing", missing), ("unexpected", unexpected), ("of another shape", differing)]
-    if any(keys for _, keys in problems):
-        lines = [f"{len(keys)} {word}: {some(keys)}" for word, keys in problems if keys]
-        raise OpenError(f"{path} does not fit {type(module).__name__}:\n  " + "\n  ".join(lines))
-    module.load_state_dict(state, strict=False)
+    return state
 
 
 def _read_state(path: Path) -> dict[str, torch.Tensor]:
