@@ -5,7 +5,9 @@
 Of each Keras model, with random weights, these take turns on the same inputs:
 
 - the source: TensorFlow running its SavedModel through the signature;
-- ours: the module as `tf2torch` returns it, and the .pt2 file, loaded again;
+- ours: the module that `tf2torch` makes of the .keras file, layer by layer; its .pt2 file, loaded again; and the .pt2
+  file that it makes of the SavedModel, by the graph;
+- Keras on PyTorch: the .keras file, loaded by Keras with its PyTorch backend, as torch.export writes it;
 - onnx2torch's and onnx2pytorch's module, where they are installed and work, made from the file that tf2onnx writes of
   the same SavedModel: the usual way, and an opset (13) that they know; `tf2torch --format onnx` writes a newer one;
 - the same architecture written in PyTorch (timm, torch.nn), with weights of its own.
@@ -21,6 +23,7 @@ import argparse
 import itertools
 import os
 import platform
+import subprocess
 import sys
 import tempfile
 import time
@@ -166,7 +169,10 @@ class Race:
     cells: Mapping[str, str]
 
 
-CONTENDERS = ("ours, module", "ours, .pt2", "onnx2torch", "onnx2pytorch", "native PyTorch")
+CONTENDERS = (
+    *("ours, layers", "ours, layers, .pt2", "ours, graph, .pt2", "Keras on PyTorch", "onnx2torch", "onnx2pytorch"),
+    "native PyTorch",
+)
 
 
 def by_tf2onnx(source: Model, folder: Path) -> Path:
@@ -186,6 +192,16 @@ def by_tf2onnx(source: Model, folder: Path) -> Path:
     return path
 
 
+def keras_on_pytorch(file: Path) -> nn.Module:
+    """Return what torch.export writes of a .keras file that Keras runs on PyTorch, which takes a process of its own."""
+    written = file.with_name("keras_on_pytorch.pt2")
+    command = [sys.executable, "-m", "benchmarks.keras_on_pytorch", str(file), str(written)]
+    done = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": "torch"}, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+    return torch.export.load(written).module()
+
+
 def onnx2torch(path: Path) -> nn.Module:
     torchvision_ops.declare()
     from onnx2torch import convert
@@ -202,12 +218,17 @@ def onnx2pytorch(path: Path) -> nn.Module:
 def contenders(name: str, folder: Path) -> tuple[Model, dict[str, Model], dict[str, str]]:
     """Return the source, those that race against it, and of the others why they do not."""
     make, shape, make_native = MODELS[name]
-    make().export(folder / "source", verbose=False)
+    model = make()
+    model.export(folder / "source", verbose=False)
+    model.save(folder / "source.keras")
     source = open_model(folder / "source")
-    tf2torch(folder / "source", folder / "ours.pt2", verify=False)
+    tf2torch(folder / "source.keras", folder / "layers.pt2", route="layers", verify=False)
+    tf2torch(folder / "source", folder / "graph.pt2", verify=False)
     makers: list[tuple[str, Callable[[], Call]]] = [
-        ("ours, module", lambda: to_torch(folder / "source")),
-        ("ours, .pt2", lambda: torch.export.load(folder / "ours.pt2").module()),
+        ("ours, layers", lambda: to_torch(folder / "source.keras", route="layers")),
+        ("ours, layers, .pt2", lambda: torch.export.load(folder / "layers.pt2").module()),
+        ("ours, graph, .pt2", lambda: torch.export.load(folder / "graph.pt2").module()),
+        ("Keras on PyTorch", lambda: keras_on_pytorch(folder / "source.keras")),
         ("onnx2torch", lambda: onnx2torch(by_tf2onnx(source, folder))),
         ("onnx2pytorch", lambda: onnx2pytorch(by_tf2onnx(source, folder))),
         ("native PyTorch", lambda: make_native().eval()),

@@ -16,6 +16,7 @@ import translate.models.permuted
 from translate.cli import main
 from translate.errors import UsageError
 from translate.routes import to_torch
+from translate.routes.ways import Route
 
 L = keras.layers
 
@@ -39,10 +40,12 @@ def permutes(module: Any) -> int:
     return sum(node.target in ("permute", "transpose") for node in module.graph.nodes)
 
 
+@pytest.mark.parametrize("route", ["layers", "graph"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_no_permute_is_left_at_the_edges(channels: int) -> None:
+def test_no_permute_is_left_at_the_edges(channels: int, route: Route) -> None:
     model = segmenter(channels)
-    module = to_torch(model, channels_first=True)
+    module = to_torch(model, route=route, channels_first=True)
+    assert module.meta["route"] == route
     assert permutes(module) == 0
     turned = module.meta["channels_first"]
     assert (turned.inputs, turned.outputs) == ({"image": (0, 3, 1, 2)}, {"mask": (0, 3, 1, 2)})
@@ -60,6 +63,16 @@ def test_only_images_are_turned() -> None:
                       channels_first=True)  # fmt: skip
     assert list(module.meta["channels_first"].inputs) == ["image"]
     assert module(torch.ones(2, 3, 7, 9), torch.ones(2, 4, 4, 2)).shape == (2, 2)
+
+
+def test_a_model_that_reads_two_images_has_both_turned() -> None:
+    inner = keras.Sequential([keras.Input((8, 6, 3)), L.Conv2D(2, 3, name="conv"), L.ReLU()], name="inner")
+    left, right = keras.Input((8, 6, 3), name="left"), keras.Input((8, 6, 3), name="right")
+    module = to_torch(randomised([left, right], L.Add(name="sum")([inner(left), inner(right)])), channels_first=True)
+    assert module.meta["route"] == "layers"
+    assert (*module.meta["channels_first"].inputs, *module.meta["channels_first"].outputs) == ("left", "right", "sum")
+    assert module.meta["permutes"] == permutes(module) == 0
+    assert module(torch.ones(2, 3, 8, 6), torch.ones(2, 3, 8, 6)).shape == (2, 2, 6, 4)
 
 
 def test_a_sequence_is_turned_for_its_convolutions() -> None:

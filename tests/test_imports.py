@@ -15,8 +15,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "translate"
 FRAMEWORKS = ("torch", "tensorflow")
 
-# cli → commands → routes → {models, converters, verify, reports, serving, backend} → errors. Within the third layer the arrows
-# are those of the data flow: what is listed may be imported, besides the part itself and `errors`.
+# cli → commands → routes → {models, converters, verify, reports, serving, backend} → errors. Within the third layer the
+# arrows are those of the data flow: what is listed may be imported, besides the part itself and `errors`.
 MAY_IMPORT = {
     "errors": set(),
     "manifest": set(),
@@ -30,16 +30,27 @@ MAY_IMPORT = {
     "publish": set(),
     "doctor": set(),
     "provenance": {"doctor", "manifest", "models", "reports", "verify"},
-    "serving": {"comparison", "models", "publish", "verify"},
+    "serving": {"comparison", "doctor", "models", "publish", "verify"},
     "graphs": {"converters", "models"},
     "comparison": {"graphs", "models", "verify"},
-    "routes": {"comparison", "converters", "graphs", "manifest", "models", "provenance", "publish", "serving", "verify"},
+    "routes": {
+        "comparison",
+        "converters",
+        "graphs",
+        "manifest",
+        "models",
+        "provenance",
+        "publish",
+        "serving",
+        "verify",
+    },
     "inspection": {"converters", "graphs", "models", "routes"},
     "startup": set(),
     # What people see of a report, on the terminal.
     "terminal": {"doctor", "inspection", "reports"},
     "commands": {
-        *("comparison", "doctor", "inspection", "models", "publish", "reports", "routes", "startup", "terminal"),
+        *("comparison", "doctor", "inspection", "models", "provenance", "publish", "reports", "routes", "serving"),
+        *("startup", "terminal"),
         "verify",
     },
     "cli": {"commands", "startup"},

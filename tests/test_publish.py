@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from translate.errors import UsageError
-from translate.publish import publish, staging, write_file
+from translate.publish import next_version, publish, publish_version, staging, versions, write_file
 
 
 def saved_model(folder: Path, content: str) -> Path:
@@ -110,3 +111,64 @@ def test_force_replaces_a_file_only_by_one_of_its_kind(tmp_path: Path) -> None:
         publish(built, old)
     assert old.read_text() == "new"
     assert other.read_text() == "years"
+
+
+def test_versions_are_the_names_that_are_numbers(tmp_path: Path) -> None:
+    assert versions(tmp_path / "nothing") == []
+    for name in ("3", "10", "0002", ".11.abc", "latest", "1.5", "-4", "²"):
+        (tmp_path / name).mkdir()
+    assert versions(tmp_path) == [2, 3, 10]
+    assert next_version(tmp_path) == 11
+    assert next_version(tmp_path, 4) == 4
+    assert next_version(tmp_path / "new") == 1
+
+
+def test_a_version_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "models" / "0007").mkdir(parents=True)
+    with pytest.raises(UsageError, match="has a version 7 already"):
+        next_version(tmp_path / "models", 7)
+    saved_model(tmp_path / "model_tf", "x")
+    with pytest.raises(UsageError, match="is itself a SavedModel"):
+        next_version(tmp_path / "model_tf")
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="is not a folder"):
+        next_version(tmp_path / "file")
+
+
+def test_while_it_is_built_no_version_is_seen(tmp_path: Path) -> None:
+    base = tmp_path / "models"
+    base.mkdir()
+    with staging(base / "1", force=False) as built:
+        saved_model(built, "half")
+        # On the same file system, where TF Serving does not look: it takes numbers only.
+        assert built.parent.parent == base
+        assert versions(base) == []
+        assert publish_version(built, base) == base / "1"
+    assert os.listdir(base) == ["1"]
+
+
+def test_runs_at_the_same_time_get_versions_of_their_own(tmp_path: Path) -> None:
+    base = tmp_path / "models"
+
+    def run(number: int) -> Path:
+        built = saved_model(tmp_path / f"built{number}", str(number))
+        return publish_version(built, base)
+
+    with ThreadPoolExecutor(16) as pool:
+        places = list(pool.map(run, range(64)))
+    assert versions(base) == list(range(1, 65))
+    assert [(place / "saved_model.pb").read_text() for place in places] == [str(number) for number in range(64)]
+
+
+def test_a_version_that_another_run_has_taken_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = tmp_path / "models"
+    saved_model(base / "1", "theirs")
+    # Both looked at the same time and found nothing.
+    found = iter([1, 2])
+    monkeypatch.setattr("translate.publish.next_version", lambda *_: next(found))
+    built = saved_model(tmp_path / "built", "ours")
+    assert publish_version(built, base) == base / "2"
+    assert (base / "1" / "saved_model.pb").read_text() == "theirs"
+    monkeypatch.undo()
+    with pytest.raises(UsageError, match="has a version 2 already"):
+        publish_version(saved_model(tmp_path / "other", "ours"), base, 2)

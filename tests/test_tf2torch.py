@@ -254,18 +254,16 @@ def make_lambda(folder: Path) -> Path:
 
 def make_untranslatable(folder: Path) -> Path:
     module = tf.Module()
-    module.run = tf.function(
-        lambda x: {"y": tf.linalg.svd(x, compute_uv=False)}, [tf.TensorSpec([None, 3, 3], tf.float32, "x")]
-    )
-    tf.saved_model.save(module, str(folder / "svd"), signatures=module.run)
-    return folder / "svd"
+    module.run = tf.function(lambda x: {"y": tf.math.betainc(x, x, x)}, [tf.TensorSpec([None, 3], tf.float32, "x")])
+    tf.saved_model.save(module, str(folder / "beta"), signatures=module.run)
+    return folder / "beta"
 
 
 @pytest.mark.parametrize(
     ("make", "code", "said"),
     [
         (make_lambda, 3, "--unsafe-load"),
-        (make_untranslatable, 4, "Svd"),
+        (make_untranslatable, 4, "Betainc"),
         (lambda folder: folder / "missing.keras", 3, "no such file"),
     ],
 )

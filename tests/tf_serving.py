@@ -46,7 +46,8 @@ class Server(ThreadingHTTPServer):
         if name not in self.signatures:
             raise BadRequest(f"Serving signature name: {name} not found in signature def")
         infos = self.signatures[name]["inputs"]
-        given = request.get("inputs")
+        rows = request.get("instances")
+        given = request.get("inputs") if rows is None else columns(rows, infos)
         if not isinstance(given, dict):
             raise BadRequest("Missing 'inputs' or 'instances' key")
         feeds = {}
@@ -59,7 +60,14 @@ class Server(ThreadingHTTPServer):
         except (tf.errors.InvalidArgumentError, ValueError, TypeError) as error:
             raise BadRequest(str(error)) from error
         outputs = {key: write(value.numpy(), as_bytes=key.endswith("_bytes")) for key, value in results.items()}
-        return {"outputs": next(iter(outputs.values())) if len(outputs) == 1 else outputs}
+        only = next(iter(outputs.values())) if len(outputs) == 1 else None
+        if rows is None:
+            return {"outputs": outputs if only is None else only}
+        if any(not isinstance(value, list) or len(value) != len(rows) for value in outputs.values()):
+            raise BadRequest("Tensor name: output has inconsistent batch size")
+        if only is not None:
+            return {"predictions": only}
+        return {"predictions": [dict(zip(outputs, row, strict=True)) for row in zip(*outputs.values(), strict=True)]}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -95,6 +103,17 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Say nothing."""
+
+
+def columns(rows: object, infos: dict) -> dict:
+    """Make columns of rows; where there is one input, a row may be its value without the name."""
+    if not isinstance(rows, list) or not rows:
+        raise BadRequest("'instances' must be a list of values or objects, and not empty")
+    if len(infos) == 1 and not all(isinstance(row, dict) and "b64" not in row for row in rows):
+        return {next(iter(infos)): rows}
+    if any(not isinstance(row, dict) or row.keys() != infos.keys() for row in rows):
+        raise BadRequest("Failed to process element of 'instances' list: the names of the inputs are not the same")
+    return {name: [row[name] for row in rows] for name in infos}
 
 
 def read(value: object, dtype: tf.DType) -> np.ndarray:

@@ -36,6 +36,9 @@ class Side:
     signature: str = "serving_default"
     unsafe_load: bool = False
     via: str | None = None
+    graph_inputs: Sequence[str] = ()
+    graph_outputs: Sequence[str] = ()
+    custom_objects: str | Path | None = None
 
     def open(self, placement: Placement | None, notes: list[str], expected: Sequence[str | Spec] = ()) -> Model:
         """Open it where `placement` says, by another runtime if `via` names one; `expected` is as in `open_model`."""
@@ -52,7 +55,10 @@ class Side:
             sample=self.sample,
             weights=self.weights,
             signature=self.signature,
+            graph_inputs=self.graph_inputs,
+            graph_outputs=self.graph_outputs,
             unsafe_load=self.unsafe_load,
+            custom_objects=self.custom_objects,
             placement=placement,
             notes=notes,
         )
@@ -114,6 +120,22 @@ class _Graph:
         if self.made is None:
             self.pair.notes.append(f"{without}: {self.refusal}")
         return self.made
+
+
+def cut_graphs(sides: Sequence[Side], inputs: Sequence[str], outputs: Sequence[str]) -> list[Side]:
+    """Return `sides`, each frozen graph among them cut out by these tensors.
+
+    Raises `UsageError` where tensors are named and none of the sides is a frozen graph.
+    """
+    from translate.models.open import is_frozen_graph
+
+    frozen = [is_frozen_graph(side.source) for side in sides]
+    if (inputs or outputs) and not any(frozen):
+        raise UsageError("--inputs and --outputs are for frozen graphs (.pb); none of these models is one")
+    return [
+        replace(side, graph_inputs=inputs, graph_outputs=outputs) if is_graph else side
+        for side, is_graph in zip(sides, frozen, strict=True)
+    ]
 
 
 def open_pair(
@@ -266,7 +288,11 @@ def cold_starts(
                 expected=expected,
                 sample=None if side.sample is None else str(side.sample),
                 weights=None if side.weights is None else str(side.weights),
+                signature=side.signature,
+                graph_inputs=side.graph_inputs,
+                graph_outputs=side.graph_outputs,
                 unsafe_load=side.unsafe_load,
+                custom_objects=None if side.custom_objects is None else str(side.custom_objects),
                 placement=placement,
             )
         )

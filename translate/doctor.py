@@ -14,7 +14,15 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 DISTRIBUTION = "model-translate"
-_PACKAGES = ("torch", "tensorflow", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy", "onnx2tf", "transformers")
+_PACKAGES = (
+    *("torch", "tensorflow", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "numpy", "onnx2tf", "transformers"),
+    "tensorflow-serving-api",
+)
+# Builds of the same that are distributions of other names.
+_BUILDS = {
+    "tensorflow": ("tensorflow-cpu", "tensorflow-intel", "tf-nightly"),
+    "tensorflow-serving-api": ("tensorflow-serving-api-gpu",),
+}
 _FRAMEWORKS = ("torch", "tensorflow")
 
 
@@ -55,9 +63,16 @@ def diagnose() -> Diagnosis:
     return Diagnosis(platform.python_version(), platform.platform(), packages, devices, engines, tuple(problems))
 
 
+def package_versions() -> dict[str, str | None]:
+    """Return the versions of what takes part in a translation, None for what is not installed."""
+    from translate import __version__
+
+    own = {"translate": __version__, "python": platform.python_version()}
+    return own | {name: _version(name) for name in _PACKAGES}
+
+
 def _version(name: str) -> str | None:
-    # The CPU and nightly builds of TensorFlow are distributions of other names.
-    for distribution in (name, f"{name}-cpu", f"{name}-intel", "tf-nightly") if name == "tensorflow" else (name,):
+    for distribution in (name, *_BUILDS.get(name, ())):
         try:
             return importlib.metadata.version(distribution)
         except importlib.metadata.PackageNotFoundError:

@@ -76,7 +76,9 @@ class Problem:
 
     def __str__(self) -> str:
         nodes = "" if self.count == 1 else f" and {self.count - 1} more"
-        lines = [f'{self.operator} "{self.node}"{nodes} (opset {self.opset}): {self.reason}']
+        # Layers of Keras have no version.
+        opset = f" (opset {self.opset})" if self.opset else ""
+        lines = [f'{self.operator} "{self.node}"{nodes}{opset}: {self.reason}']
         for label, text in (("inputs", self.inputs), ("from", self.source), ("try", self.hint)):
             if text:
                 lines.append(f"  {label:<7} {text}")

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from translate.errors import CannotTranslateError, ExportError, Problem, UnsupportedError
-from translate.graphs import TENSORFLOW_KINDS
+from translate.graphs import TENSORFLOW_KINDS, to_onnx
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
     from translate.models.base import Model, Spec
-    from translate.models.saved_model import SavedModel
 
 
 @dataclass(frozen=True)
 class Inspection:
     """What `inspect` found.
 
-    `operators` counts the ONNX operators of a model as it was exported, or the TensorFlow operators of a SavedModel;
+    `operators` counts the operators of a model's TensorFlow graph, and where it has none the ONNX operators that it was
+    exported as;
     `trainable` and `frozen` are numbers of values in parameters and in other weights;
     `translates_to` is where there is a route to (None: nowhere), `problems` are the nodes in its way, and `refusal`
     what the exporter said if it refused the model.
@@ -45,71 +45,87 @@ class Inspection:
 
 
 def inspect(model: Model, notes: list[str]) -> Inspection:
-    """Look at an open model; all but a SavedModel is exported for it."""
-    if model.kind == "TensorFlow SavedModel":
-        return _inspect_saved_model(model, notes)  # type: ignore[arg-type]
-    from translate.converters import onnx_to_tf, onnx_to_torch, passes
-    from translate.converters.weights import weights
-    from translate.graphs import to_onnx
+    """Look at an open model, and export it to find out whether it can be translated."""
+    from translate.routes import count_weights
 
-    backward = model.kind in TENSORFLOW_KINDS
+    operators: Mapping[str, int] = {}
+    counted = (0, 0)
+    problems: tuple[Problem, ...] = ()
+    refusal = ""
     try:
         exported = to_onnx(model, notes)
+        operators, counted = _operators(_qualified(node) for node in exported.graph.all_nodes()), _weights(exported)
+        problems = _problems(exported, model.kind)
     except CannotTranslateError as error:
-        return Inspection(
-            model.kind, model.inputs, model.outputs, {}, 0, 0, None, problems=tuple(error.problems), notes=tuple(notes)
-        )
-    except ExportError as error:
+        problems = error.problems
+    except (ExportError, UnsupportedError) as error:
         refusal = str(error)
-        return Inspection(model.kind, model.inputs, model.outputs, {}, 0, 0, None, refusal=refusal, notes=tuple(notes))
-    operators = Counter(_qualified(node) for node in exported.graph.all_nodes())
-    sizes = [(_count_values(value), trainable) for value, trainable in weights(exported).items()]
-    refusal = ""
-    problems: tuple[Problem, ...] = ()
-    try:
-        if backward:
-            passes.prepare_for_torch(exported)
-            problems = tuple(onnx_to_torch.preflight(exported))
-        else:
-            passes.prepare(exported)
-            problems = tuple(onnx_to_tf.preflight(exported))
-    except UnsupportedError as error:
-        refusal = str(error)
+    if (problems or refusal) and _translates_by_layers(model):
+        problems, refusal = (), ""
+    function = getattr(model, "function", None)
+    if function is not None:
+        operators, counted = _graph_operators(function.graph), count_weights(function.graph)
     return Inspection(
         kind=model.kind,
         inputs=tuple(model.inputs),
         outputs=tuple(model.outputs),
-        operators=dict(operators.most_common()),
-        trainable=sum(size for size, trainable in sizes if trainable),
-        frozen=sum(size for size, trainable in sizes if not trainable),
-        translates_to=None if problems or refusal else "PyTorch" if backward else "TensorFlow",
+        operators=operators,
+        trainable=counted[0],
+        frozen=counted[1],
+        translates_to=None if problems or refusal else "PyTorch" if model.kind in TENSORFLOW_KINDS else "TensorFlow",
         problems=problems,
         refusal=refusal,
         notes=tuple(dict.fromkeys(notes)),
     )
 
 
-def _count_values(value: ir.Value) -> int:
-    return 0 if value.const_value is None else int(value.const_value.size)
+def _problems(exported: ir.Model, kind: str) -> tuple[Problem, ...]:
+    """Return what of a graph, which is changed, the table of the other framework lacks. Raises as the passes do."""
+    from translate.converters import onnx_to_tf, onnx_to_torch, passes
+
+    if kind in TENSORFLOW_KINDS:
+        passes.prepare_for_torch(exported)
+        return tuple(onnx_to_torch.preflight(exported))
+    passes.prepare(exported)
+    return tuple(onnx_to_tf.preflight(exported))
+
+
+def _translates_by_layers(model: Model) -> bool:
+    """Say whether the layers of a Keras model can be translated, which `tf2torch` tries before its graph."""
+    from translate.routes.result import Stages
+    from translate.routes.ways import Way, in_turn, make, ways_of
+
+    def attempt(way: Way) -> bool:
+        if way == "graph":
+            return False
+        make(way, model, Stages(None), [], channels_first=False)
+        return True
+
+    return in_turn(ways_of(model, "auto"), attempt, [])
+
+
+def _operators(names: Iterable[str]) -> Mapping[str, int]:
+    return dict(Counter(names).most_common())
 
 
 def _qualified(node: ir.Node) -> str:
     return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
 
 
-def _inspect_saved_model(model: SavedModel, notes: list[str]) -> Inspection:
-    from translate.routes import count_weights
+def _weights(exported: ir.Model) -> tuple[int, int]:
+    """Return how many values the parameters and the other weights of a graph have."""
+    from translate.converters.weights import weights
 
-    graph = model.function.graph.as_graph_def()
-    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
-    trainable, frozen = count_weights(model.loaded or model.function.graph)
-    return Inspection(
-        kind=model.kind,
-        inputs=model.inputs,
-        outputs=model.outputs,
-        operators=dict(Counter(node.op for node in nodes).most_common()),
-        trainable=trainable,
-        frozen=frozen,
-        translates_to=None,
-        notes=tuple(notes),
-    )
+    sizes = [(_count_values(value), trainable) for value, trainable in weights(exported).items()]
+    return sum(size for size, trainable in sizes if trainable), sum(size for size, trainable in sizes if not trainable)
+
+
+def _count_values(value: ir.Value) -> int:
+    return 0 if value.const_value is None else int(value.const_value.size)
+
+
+def _graph_operators(graph: Any) -> Mapping[str, int]:
+    """Count the operators of a TensorFlow graph and of the functions that it calls."""
+    definition = graph.as_graph_def()
+    functions = (node for function in definition.library.function for node in function.node_def)
+    return _operators(node.op for node in (*definition.node, *functions))

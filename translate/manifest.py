@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +45,35 @@ class Value:
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """Where a SavedModel comes from and what was proven of it, so that anyone can compare the two again.
+
+    `source` is the name of a file, folder or factory, without the folder that it lay in, or the class of a live object;
+    `kind` what it is; `files` the SHA-256 of every file that it is made of, weights included, by name.
+    `options` are those of the command line that bear on the comparison ({"input": ["x:batch,3"]}), files again by
+    name alone. `versions` are those of the packages that took part, None for one that is not installed.
+    `inputs` and `outputs` are the interface, and `verdict` the proof (None where nobody asked for one), as they stand
+    in a report, but for the histograms: see docs/report-schema.md.
+    """
+
+    source: str
+    kind: str
+    engine: str
+    files: Mapping[str, str]
+    options: Mapping[str, Sequence[str]]
+    versions: Mapping[str, str | None]
+    inputs: Sequence[Mapping[str, Any]]
+    outputs: Sequence[Mapping[str, Any]]
+    verdict: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
 class Manifest:
     """`parameters` by their name in the source's state_dict, `values` by their name in the exported ONNX graph.
 
     `inputs` and `outputs` are the signature's names in the source's order, which a signature does not keep;
     `structure` is what the source returned, "single", "tuple", "list" or "dict", None where nobody knows.
+    `provenance` is None in a SavedModel that no route has published.
     """
 
     inputs: Sequence[str] = ()
@@ -57,12 +81,14 @@ class Manifest:
     structure: str | None = None
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     values: Mapping[str, Value] = field(default_factory=dict)
+    provenance: Provenance | None = None
 
     def write(self, folder: Path) -> None:
         """Write the manifest into the SavedModel in `folder`."""
         path = folder / PLACE
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1, allow_nan=False)
+        path.write_text(text + "\n", encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -80,9 +106,16 @@ def read_manifest(folder: Path) -> Manifest | None:
             structure=content["structure"],
             parameters={name: Parameter(**_entry(entry)) for name, entry in content["parameters"].items()},
             values={name: Value(**_entry(entry)) for name, entry in content["values"].items()},
+            # Earlier versions wrote none.
+            provenance=_provenance(content.get("provenance")),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise OpenError(f"{path} is no readable manifest: {error}") from error
+
+
+def _provenance(content: Mapping[str, Any] | None) -> Provenance | None:
+    # Later versions may write more.
+    return None if content is None else Provenance(**{part.name: content[part.name] for part in fields(Provenance)})
 
 
 def _entry(entry: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -55,6 +56,14 @@ def check(destination: Path, *, force: bool, ending: str = "", marker: str = "sa
         raise UsageError(f"{destination} holds the working directory; --force does not replace it")
 
 
+def discard(result: Path) -> None:
+    """Remove a result that was begun in its staging folder, if there is one."""
+    if result.is_dir():
+        shutil.rmtree(result)
+    else:
+        result.unlink(missing_ok=True)
+
+
 def publish(result: Path, destination: Path) -> None:
     """Rename `result` to `destination`; what stood there goes only once the result is in its place.
 
@@ -74,6 +83,48 @@ def publish(result: Path, destination: Path) -> None:
             raise
     except OSError as error:
         raise UsageError(f"cannot write {destination}: {error.strerror}") from error
+
+
+def versions(base: Path) -> list[int]:
+    """Return the numbers of the versions in `base`, ascending: what TF Serving loads from it, and nothing else."""
+    names = [entry.name for entry in base.iterdir()] if base.is_dir() else []
+    return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+
+
+def next_version(base: Path, version: int | None = None) -> int:
+    """Return the number of the next version in `base`: `version`, or one more than the greatest.
+
+    Raises `UsageError` where there is such a version already, or `base` cannot hold versions.
+    """
+    if os.path.lexists(base) and not base.is_dir():
+        raise UsageError(f"cannot write versions to {base}: it is not a folder")
+    if (base / "saved_model.pb").exists():
+        raise UsageError(f"{base} is itself a SavedModel; versions go to a folder above them")
+    taken = versions(base)
+    if version is None:
+        return taken[-1] + 1 if taken else 1
+    if version in taken:
+        raise UsageError(f"{base} has a version {version} already; a version is never replaced, for it may be running")
+    return version
+
+
+def publish_version(result: Path, base: Path, version: int | None = None) -> Path:
+    """Rename the folder `result` to `version` in `base`, to the next one where it is None, and return that place.
+
+    Whoever looks at `base` sees all of the version or nothing, and of two runs at the same time neither replaces what
+    the other has written. Raises `UsageError` as `next_version` does, and when the file system refuses.
+    """
+    while True:
+        place = base / str(next_version(base, version))
+        try:
+            base.mkdir(parents=True, exist_ok=True)
+            # A folder cannot be renamed to one that has something in it, so the second of two runs fails here.
+            result.rename(place)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise UsageError(f"cannot write {place}: {error.strerror}") from error
+        else:
+            return place
 
 
 def write_file(path: Path, text: str) -> None:

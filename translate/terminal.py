@@ -66,12 +66,19 @@ def show_result(console: Console, report: Mapping[str, Any]) -> None:
         ("source", f"{report['source']['path']}  {report['source']['kind']}"),
         ("written", written),
         ("engine", report["engine"]),
+        *([("route", _route(report))] if report["route"] is not None else []),
         *_interface(report),
         ("weights", _weights(weights["trainable"], weights["frozen"])),
     ]
     if report["transposes"] is not None:
         rows.append(("transposes", f"{report['transposes']} left in the graph"))
     _show(console, report["command"], rows, report)
+
+
+def _route(report: Mapping[str, Any]) -> str:
+    if report["route"] != "layers":
+        return "by its graph"
+    return "layer by layer" + (f", {len(report['by_graph'])} of them by graph" if report["by_graph"] else "")
 
 
 def show_verify(console: Console, report: Mapping[str, Any]) -> None:

@@ -1,58 +1,47 @@
-"""One model of the zoo, from its making to a line of the scoreboard; runs in a process of its own."""
+"""Models of the zoo, from their making to a line of the scoreboard; runs in a process of its own."""
 
 from __future__ import annotations
 
 import json
 import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks.zoo.entry import Entry
+from benchmarks.zoo.reloading import Reloader
 
 # What takes seconds to import; the server that the processes are forked from does it once.
 PRELOAD = ("tensorflow", "keras", "torch", "torch.export", "onnxruntime", "benchmarks.zoo.worker")
 
-# Loads the result with nothing but PyTorch, and says whether it computes what it did before.
-_RELOAD = """
-import sys
-import numpy, torch
-for name in ("translate", "onnx", "onnx_ir", "tensorflow"):
-    sys.modules[name] = None
-saved = numpy.load(sys.argv[2])
-module = torch.export.load(sys.argv[1]).module()
-inputs = [torch.from_numpy(saved[f"input{n}"]) for n in range(sum(name.startswith("input") for name in saved))]
-results = torch.utils._pytree.tree_leaves(module(*inputs))
-for n, result in enumerate(results):
-    numpy.testing.assert_allclose(result.detach().numpy(), saved[f"output{n}"], rtol=1e-4, atol=1e-5)
-"""
 
+def work(names: Sequence[str], files: Sequence[Path], memory: int) -> None:
+    """Translate some models and write to the file of each what happened, whatever happens, as JSON.
 
-def work(name: str, file: Path, memory: int) -> None:
-    """Translate one model and write to `file` what happened, whatever happens, as JSON; `memory` is in bytes.
-
-    What is printed goes to a log beside the file.
+    `memory` is in bytes. What is printed goes to a log beside each file.
     """
     # The private memory that is written to; not the files and the address space that the libraries map.
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    with file.with_suffix(".log").open("w") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-    start = time.perf_counter()
-    row: dict[str, Any] = {"right": False}
-    with tempfile.TemporaryDirectory(prefix="zoo-") as folder:
-        try:
-            row |= _translate(name, Path(folder))
-        except ModuleNotFoundError as error:
-            row |= {"skipped": True, "reason": str(error)}
-        except Exception as error:
-            # Any failure is a line of the scoreboard, those of the libraries below too.
-            row |= {"error": type(error).__name__, "reason": _line(error)}
-    row["total"] = round(time.perf_counter() - start, 1)
-    write_row(file, row)
+    with Reloader() as reloader:
+        for name, file in zip(names, files, strict=True):
+            with file.with_suffix(".log").open("w") as log:
+                os.dup2(log.fileno(), 1)
+                os.dup2(log.fileno(), 2)
+            start = time.perf_counter()
+            row: dict[str, Any] = {"right": False}
+            with tempfile.TemporaryDirectory(prefix="zoo-") as folder:
+                try:
+                    row |= _translate(name, Path(folder), reloader)
+                except ModuleNotFoundError as error:
+                    row |= {"skipped": True, "reason": str(error)}
+                except Exception as error:
+                    # Any failure is a line of the scoreboard, those of the libraries below too.
+                    row |= {"error": type(error).__name__, "reason": _line(error)}
+            row["total"] = round(time.perf_counter() - start, 1)
+            write_row(file, row)
 
 
 def write_row(file: Path, row: Mapping[str, Any]) -> None:
@@ -62,16 +51,19 @@ def write_row(file: Path, row: Mapping[str, Any]) -> None:
     new.replace(file)
 
 
-def _translate(name: str, folder: Path) -> Mapping[str, Any]:
+def _translate(name: str, folder: Path, reloader: Reloader) -> Mapping[str, Any]:
     from benchmarks.zoo.catalogue import ZOO
     from translate import routes
 
     entry = ZOO[name]
     source = entry.make(folder)
+    weights = entry.weights() if entry.weights else None
     output = folder / "result.pt2"
     start = time.perf_counter()
     try:
-        result = routes.tf2torch(source, output, signature=entry.signature)
+        result = routes.tf2torch(
+            source, output, route=entry.route, inputs=entry.inputs, weights=weights, signature=entry.signature
+        )
         failure = ""
     except routes.NotEqualError as error:
         result, failure = error.result, _line(error)
@@ -81,6 +73,7 @@ def _translate(name: str, folder: Path) -> Mapping[str, Any]:
         "stages": {stage: round(seconds, 1) for stage, seconds in result.seconds.items()},
         "transposes": result.transposes,
         "parameters": result.trainable,
+        "by_graph": list(result.by_graph),
         "reason": failure,
     }
     if result.verdict is not None:
@@ -91,9 +84,29 @@ def _translate(name: str, folder: Path) -> Mapping[str, Any]:
         row["warnings"] = list(result.verdict.warnings)
         row["dynamic"] = _is_dynamic(result.verdict)
     if result.output is not None:
-        row["reloadable"], reason = _reload(output, folder / "values.npz")
-        row["reason"] = row["reason"] or reason
+        reply = reloader.check(output, _values(output, folder / "values.npz"))
+        row["reloadable"], row["live"] = reply["reason"] is None, reply.get("live")
+        row["reason"] = row["reason"] or _line(reply["reason"] or "")
+    if entry.trains and result.passed and not result.by_graph:
+        row |= _training(source, entry)
     return row
+
+
+def _training(source: Path | str, entry: Entry) -> Mapping[str, Any]:
+    from benchmarks.zoo.training import gradient_error, steps_error
+    from translate.converters import keras_to_torch
+    from translate.models.inputs import default_sizes, example_feeds
+    from translate.models.open import open_model
+
+    opened = open_model(source, inputs=entry.inputs, weights=entry.weights() if entry.weights else None)
+    model = opened.model
+    bounds = {spec.name: entry.integers - 1 for spec in opened.inputs if "int" in spec.dtype}
+    # A batch of one has no variance.
+    sizes = max(default_sizes(opened.inputs), key=lambda sizes: sizes.get("batch", 0))
+    feeds = list(example_feeds(opened.inputs, sizes, 4, bounds).values())
+    module = keras_to_torch.convert(model, opened.inputs)
+    errors = {"gradients": gradient_error(model, module, feeds), "steps": steps_error(model, module, feeds)}
+    return {name: None if error is None else float(f"{error:.2g}") for name, error in errors.items()}
 
 
 def _is_dynamic(verdict: Any) -> bool | None:
@@ -107,7 +120,8 @@ def _is_dynamic(verdict: Any) -> bool | None:
     return len(sizes) > 1 and verdict.passed
 
 
-def _reload(output: Path, values: Path) -> tuple[bool, str]:
+def _values(output: Path, values: Path) -> Path:
+    """Write what the result computes here to a file, with its inputs."""
     import numpy as np
 
     from translate.models.inputs import default_sizes, example_feeds
@@ -118,9 +132,7 @@ def _reload(output: Path, values: Path) -> tuple[bool, str]:
     outputs = model.run(feeds)
     arrays = {f"input{n}": feeds[spec.name] for n, spec in enumerate(model.inputs)}
     np.savez(values, **arrays, **{f"output{n}": outputs[spec.name] for n, spec in enumerate(model.outputs)})
-    command = [sys.executable, "-I", "-c", _RELOAD, str(output), str(values)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    return done.returncode == 0, "" if done.returncode == 0 else _line(done.stderr.strip().splitlines()[-1])
+    return values
 
 
 def _line(reason: object) -> str:

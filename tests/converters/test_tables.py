@@ -13,6 +13,8 @@ from translate.converters.lowering import Lowering, Table
 from translate.converters.onnx_to_tf.lowerings import TABLE as TENSORFLOW
 from translate.converters.onnx_to_tf.table import CHANNELS_LAST
 from translate.converters.onnx_to_torch.lowerings import TABLE as PYTORCH
+from translate.converters.tf_to_onnx.lowerings import TABLE as FROM_TENSORFLOW
+from translate.converters.tflite_to_onnx.lowerings import TABLE as FROM_TFLITE
 
 SCHEMAS = {(schema.domain, schema.name): schema for schema in onnx.defs.get_all_schemas()}
 TABLES = [TENSORFLOW, PYTORCH]
@@ -82,6 +84,13 @@ def test_attributes_are_the_schemas(table, row):
     # An attribute of an opset that the installed onnx does not have yet cannot be looked up there.
     if onnx.defs.onnx_opset_version() >= table.ceilings[""]:
         assert set(known) <= set(schema.attributes)
+
+
+def test_the_document_has_every_operator_that_is_read():
+    text = document()
+    for table in (FROM_TENSORFLOW, FROM_TFLITE):
+        assert all(f"| {row.op_type} |" in text for row in table)
+        assert all(f"| {name} |" in text for _, name in table.not_done)
 
 
 def test_the_document_is_current():

@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from translate.models.perturb import is_floating, neighbouring_feeds, neighbours
+from translate.models.perturb import is_floating, move, neighbouring_feeds, neighbours, parts
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn])
@@ -54,3 +54,35 @@ def test_the_seed_decides() -> None:
 def test_what_is_floating() -> None:
     dtypes = (np.float16, ml_dtypes.bfloat16, np.complex64, np.int8, ml_dtypes.int4, np.bool_, object)
     assert [is_floating(np.dtype(dtype)) for dtype in dtypes] == [True, True, False, False, False, False, False]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "complex64", ml_dtypes.bfloat16])
+def test_the_way_back_is_exact(dtype: str) -> None:
+    generator = np.random.default_rng(2)
+    array = np.asarray(generator.normal(size=(7, 11)) * 10.0 ** generator.integers(-8, 5, (7, 11))).astype(dtype)
+    # Denormals, the least normal number, and what stays.
+    tiny = 1.17549435e-38
+    array[0] = np.array([1e-40, -1e-44, tiny, -tiny, 0.0, -0.0, np.inf, -np.inf, np.nan, 3.0, 65504.0]).astype(dtype)
+    moved, way = move(array, np.random.default_rng(0))
+    assert moved.dtype == array.dtype and moved.shape == array.shape
+    assert np.mean(moved.view("u1") != array.view("u1")) > 0.1
+    assert way.follow(moved).tobytes() == array.tobytes()
+
+
+def test_many_numbers_are_moved_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    array = np.random.default_rng(0).normal(size=1000).astype(np.float32)
+    monkeypatch.setattr("translate.models.perturb._CHUNK", 96)
+    moved, way = move(array, np.random.default_rng(1))
+    np.testing.assert_array_equal(moved, neighbours(array, np.random.default_rng(1)))
+    np.testing.assert_array_equal(way.follow(moved), array)
+    assert way.steps.nbytes == array.size
+
+
+def test_parts_cover_a_tensor_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("translate.models.perturb._PART_BYTES", 100)
+    for shape in [(), (0,), (7,), (30, 4), (2, 300), (53,)]:
+        array = np.zeros(shape, np.float32)
+        for part in parts(shape, 4):
+            array[part] += 1
+        assert (array == 1).all()
+    assert len(list(parts((30, 4), 4))) == 5 and list(parts((), 4)) == [...]

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from translate.errors import OpenError, UsageError
 from translate.models import Spec, open_model
+from translate.models.tf_graph import read_session_graph
 
 
 class Net(tf.Module):
@@ -61,3 +63,8 @@ def test_refuses(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "bad" / "saved_model.pb").write_bytes(b"no protobuf at all")
     with pytest.raises(OpenError, match="no readable SavedModel"):
         open_model(tmp_path / "bad")
+
+
+def test_a_file_without_variables_of_sessions_is_not_taken_apart(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saved_model_pb2.SavedModel, "FromString", lambda content: pytest.fail("parsed"))
+    assert read_session_graph(folder, "serving_default") is None

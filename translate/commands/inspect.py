@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from translate.commands.options import source_options
+from translate.commands.options import custom_objects_option, graph_options, names_in, source_options
 from translate.startup import quiet_frameworks
 from translate.terminal import print_inspection, show_progress
 
@@ -14,13 +14,20 @@ from translate.terminal import print_inspection, show_progress
 @click.command()
 @click.argument("model")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+@click.option("--signature", default="serving_default", show_default=True, help="Which function of a SavedModel.")
+@graph_options
 @source_options
+@custom_objects_option
 def inspect(
     model: str,
+    signature: str,
+    graph_inputs: Sequence[str],
+    graph_outputs: Sequence[str],
     inputs: Sequence[str],
     weights: str | None,
     sample: str | None,
     unsafe_load: bool,
+    custom_objects: str | None,
     as_json: bool,
 ) -> int:
     """Show what a model takes, returns and is made of, and whether it translates."""
@@ -30,7 +37,18 @@ def inspect(
 
         progress("open")
         notes: list[str] = []
-        opened = open_model(model, inputs=inputs, sample=sample, weights=weights, unsafe_load=unsafe_load, notes=notes)
+        opened = open_model(
+            model,
+            inputs=inputs,
+            sample=sample,
+            weights=weights,
+            signature=signature,
+            graph_inputs=names_in(graph_inputs),
+            graph_outputs=names_in(graph_outputs),
+            unsafe_load=unsafe_load,
+            custom_objects=custom_objects,
+            notes=notes,
+        )
         progress("inspect")
         found = look(opened, notes)
     if as_json:

@@ -37,6 +37,12 @@ def source_options(command: _Command) -> _Command:
     return command
 
 
+def custom_objects_option(command: _Command) -> _Command:
+    """Say where the user's own layers are."""
+    text = "A .py file of yours with the layers and functions that Keras models name."
+    return click.option("--custom-objects", metavar="FILE", help=text)(command)
+
+
 def graph_options(command: _Command) -> _Command:
     """Say what a frozen graph takes and returns."""
     for option in (

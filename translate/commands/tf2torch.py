@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from translate.commands.options import graph_options, input_options, judge_options, names_in, plan_of, source_options
+from translate.commands.options import (
+    custom_objects_option,
+    graph_options,
+    input_options,
+    judge_options,
+    names_in,
+    plan_of,
+    source_options,
+)
 from translate.commands.reporting import check_reports, publish_report, report_options
 from translate.errors import ParityError
 from translate.startup import quiet_frameworks
@@ -25,12 +33,20 @@ from translate.terminal import show_progress, show_result
     show_default=True,
     help="python is a folder of model.py, to read and edit, and model.safetensors.",
 )
+@click.option(
+    "--route",
+    type=click.Choice(["auto", "layers", "graph"]),
+    default="auto",
+    show_default=True,
+    help="By the layers of a Keras model, or by its graph; auto takes the graph where the layers do not do.",
+)
 @click.option("--force", is_flag=True, help="Replace an earlier result, once the new one is proven.")
 @click.option("--signature", default="serving_default", show_default=True, help="Which function of a SavedModel.")
 @click.option("--channels-first", is_flag=True, help="Take and return images as [N, C, H, W], as PyTorch does.")
 @click.option("--verify/--no-verify", default=True, help="Prove that both compute the same (default).")
 @graph_options
 @source_options
+@custom_objects_option
 @input_options
 @judge_options
 @report_options
@@ -38,6 +54,7 @@ def tf2torch(
     source: str,
     output: str | None,
     file_format: Any,
+    route: Any,
     force: bool,
     signature: str,
     graph_inputs: Sequence[str],
@@ -48,6 +65,7 @@ def tf2torch(
     weights: str | None,
     sample: str | None,
     unsafe_load: bool,
+    custom_objects: str | None,
     rtol: Sequence[str],
     atol: Sequence[str],
     reports: Sequence[str],
@@ -78,6 +96,7 @@ def tf2torch(
                 source,
                 output,
                 format=file_format,
+                route=route,
                 inputs=inputs,
                 sample=sample,
                 weights=weights,
@@ -91,6 +110,7 @@ def tf2torch(
                 rtol=parse_tolerance("--rtol", rtol),
                 atol=parse_tolerance("--atol", atol),
                 unsafe_load=unsafe_load,
+                custom_objects=custom_objects,
                 progress=progress,
             )
             failure = None

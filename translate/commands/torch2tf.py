@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from translate.commands.options import input_options, judge_options, plan_of, source_options
 from translate.commands.reporting import check_reports, publish_report, report_options
-from translate.errors import ParityError
+from translate.errors import ParityError, UsageError
+from translate.serving import Serving
 from translate.startup import quiet_frameworks
 from translate.terminal import show_progress, show_result
 
@@ -18,7 +20,14 @@ from translate.terminal import show_progress, show_result
 @click.command()
 @click.argument("source")
 @click.option("-o", "--output", metavar="DIR", help="The SavedModel's folder.  [default: <source>_tf here]")
-@click.option("--force", is_flag=True, help="Replace an existing SavedModel, once the new one is proven.")
+@click.option("--force", is_flag=True, help="Replace an existing SavedModel, once it is proven, or --serving-config.")
+@click.option("--serving", metavar="BASE", help="Write the next version in BASE, for TF Serving, instead of -o.")
+@click.option("--version", type=click.IntRange(min=0), help="Which version to write with --serving.")
+@click.option("--serving-config", is_flag=True, help="With --serving: configuration and clients, beside BASE.")
+@click.option("--labels", metavar="FILE", help="With --serving: the names of the classes, one a line.")
+@click.option(
+    "--method", "methods", metavar="NAME", multiple=True, help="A method that becomes a signature. Repeatable."
+)
 @click.option("--engine", type=click.Choice(["native", "onnx2tf"]), default="native", show_default=True)
 @click.option("--verify/--no-verify", default=True, help="Prove that both compute the same (default).")
 @source_options
@@ -29,6 +38,11 @@ def torch2tf(
     source: str,
     output: str | None,
     force: bool,
+    serving: str | None,
+    version: int | None,
+    serving_config: bool,
+    labels: str | None,
+    methods: Sequence[str],
     engine: Any,
     verify: bool,
     inputs: Sequence[str],
@@ -52,9 +66,20 @@ def torch2tf(
       package.module:factory    a function or class that makes the module
       path/file.py:factory      the same, in a file
       folder                    a Hugging Face model
+
+    With --method, each of these methods of a module becomes a signature, and inputs are METHOD.NAME in --input. A
+    language model of transformers has prefill and decode, with keys and values as inputs and outputs.
     """  # noqa: D301
     from translate.reports.schema import result_report
 
+    if serving is None and (version is not None or serving_config or labels is not None):
+        raise UsageError("--version, --serving-config and --labels go with --serving BASE")
+    served = None
+    if serving is not None:
+        served = Serving(Path(serving), version, serving_config, None if labels is None else Path(labels))
+    others = {"--engine": engine != "native", "--serving": serving, "--sample": sample, "--rtol": rtol, "--atol": atol}
+    if methods and (refused := [name for name, given in others.items() if given]):
+        raise UsageError(f"--method does not go with {', '.join(refused)}")
     old = check_reports(reports, baseline)
     began = time.perf_counter()
     with show_progress() as progress, quiet_frameworks():
@@ -63,21 +88,35 @@ def torch2tf(
 
         loaded = time.perf_counter()
         try:
-            result = routes.torch2tf(
-                source,
-                output,
-                inputs=inputs,
-                sample=sample,
-                weights=weights,
-                engine=engine,
-                verify=verify,
-                force=force,
-                plan=plan_of(asked),
-                rtol=parse_tolerance("--rtol", rtol),
-                atol=parse_tolerance("--atol", atol),
-                unsafe_load=unsafe_load,
-                progress=progress,
-            )
+            if methods:
+                result = routes.methods_to_tensorflow(
+                    source,
+                    methods,
+                    output,
+                    inputs=inputs,
+                    weights=weights,
+                    verify=verify,
+                    force=force,
+                    plan=plan_of(asked),
+                    progress=progress,
+                )
+            else:
+                result = routes.torch2tf(
+                    source,
+                    output,
+                    inputs=inputs,
+                    sample=sample,
+                    weights=weights,
+                    engine=engine,
+                    verify=verify,
+                    force=force,
+                    serving=served,
+                    plan=plan_of(asked),
+                    rtol=parse_tolerance("--rtol", rtol),
+                    atol=parse_tolerance("--atol", atol),
+                    unsafe_load=unsafe_load,
+                    progress=progress,
+                )
             failure = None
         except routes.NotEqualError as error:
             result, failure = error.result, error

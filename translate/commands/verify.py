@@ -11,25 +11,38 @@ import click
 
 from translate.commands.options import (
     POSITIVE,
+    custom_objects_option,
     device_options,
+    graph_options,
     input_options,
     judge_options,
+    names_in,
     needs_tensorflow,
     plan_of,
     source_options,
 )
 from translate.commands.reporting import check_reports, publish_report, report_options
-from translate.errors import ParityError
+from translate.errors import ParityError, UsageError
 from translate.startup import quiet_frameworks
 from translate.terminal import show_progress, show_verify
 
+# Options that say what both models are run on, and the names that click gives them.
+_DRAWN = {"sizes": "sizes", "range": "ranges", "normal": "normal", "uniform": "uniform", "data": "data"}
+
 
 @click.command()
-@click.argument("source")
-@click.argument("target")
+@click.argument("source", required=False)
+@click.argument("target", required=False)
+@click.option(
+    "--manifest",
+    metavar="DIR",
+    help="Check what torch2tf wrote again: with SOURCE, or what DIR says that it came from.",
+)
 @source_options
+@custom_objects_option
 @click.option("--rename", "renames", metavar="SOURCE=TARGET", multiple=True, help="Two names for one input or output.")
 @click.option("--signature", default="serving_default", show_default=True, help="Which function of SavedModels.")
+@graph_options
 @click.option("--via", metavar="RUNTIME", help="Run TARGET by c-api, openvino, or TF Serving at http://...:8501/v1/...")
 @input_options
 @click.option(
@@ -47,14 +60,18 @@ from translate.terminal import show_progress, show_verify
 @device_options
 @report_options
 def verify(
-    source: str,
-    target: str,
+    source: str | None,
+    target: str | None,
+    manifest: str | None,
     inputs: Sequence[str],
     weights: str | None,
     sample: str | None,
     unsafe_load: bool,
+    custom_objects: str | None,
     renames: Sequence[str],
     signature: str,
+    graph_inputs: Sequence[str],
+    graph_outputs: Sequence[str],
     via: str | None,
     edges: str,
     rtol: Sequence[str],
@@ -75,19 +92,38 @@ def verify(
 ) -> int:
     """Compare two models on the same inputs.
 
-    SOURCE and TARGET are any two of: what torch2tf takes, a SavedModel folder, .keras, .h5, .tflite. --input, --sample
-    and --weights belong to SOURCE. Each output may differ by what the source's own rounding explains.
+    With --manifest, compare what torch2tf wrote with what it came from, once more and with the same options.
+
+    SOURCE and TARGET are any two of: what torch2tf takes, a SavedModel folder, .keras, .h5, .pb, .tflite. --input,
+    --sample and --weights belong to SOURCE, --signature, --inputs and --outputs to both. Each output may differ by what
+    the source's own rounding explains.
     """
     from translate.models.device import pin, placement
     from translate.publish import check_folder
     from translate.reports.schema import verify_report
 
+    recalled = None
+    if manifest is not None:
+        from translate.provenance import recall
+
+        if target is not None:
+            raise UsageError(f"--manifest {manifest} is the target; give no other")
+        recalled = recall(Path(manifest), source)
+        source, target = recalled.source, manifest
+        inputs = inputs or recalled.options["input"]
+        weights = weights or next(iter(recalled.options["weights"]), None)
+        sample = sample or next(iter(recalled.options["sample"]), None)
+        rtol, atol = rtol or recalled.options["rtol"], atol or recalled.options["atol"]
+        for option, name in _DRAWN.items():
+            asked[name] = asked[name] or recalled.options[option]
+    if source is None or target is None:
+        raise UsageError("give SOURCE and TARGET, or --manifest DIR")
     old = check_reports(reports, baseline)
     for folder in filter(None, (save_inputs, bisect_dir)):
         check_folder(Path(folder))
     pin(threads)
     with show_progress() as progress, quiet_frameworks(tensorflow=needs_tensorflow([source, target])):
-        from translate.comparison import Side, Wanted, compare_pair, open_pair
+        from translate.comparison import Side, Wanted, compare_pair, cut_graphs, open_pair
         from translate.models.align import parse_renames
         from translate.verify.tolerance import parse_tolerance
 
@@ -102,12 +138,19 @@ def verify(
         )
         plan = plan_of(asked, edges, sample)
         progress("open")
+        sides = [
+            Side(source, inputs, sample, weights, signature, unsafe_load, custom_objects=custom_objects),
+            Side(target, signature=signature, unsafe_load=unsafe_load, via=via, custom_objects=custom_objects),
+        ]
         pair = open_pair(
-            Side(source, inputs, sample, weights, signature, unsafe_load),
-            Side(target, signature=signature, unsafe_load=unsafe_load, via=via),
+            *cut_graphs(sides, names_in(graph_inputs), names_in(graph_outputs)),
             renames=parse_renames(renames),
             placement=placement(device, threads=threads, xla=xla),
         )
+        if recalled is not None:
+            from translate.provenance import source_notes
+
+            pair.notes[:0] = [*recalled.notes, *source_notes(recalled.provenance, source, weights)]
         found = compare_pair(
             pair,
             plan,

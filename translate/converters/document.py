@@ -1,4 +1,4 @@
-"""Write docs/operators.md from both tables:  python -m translate.converters.document > docs/operators.md"""
+"""Write docs/operators.md from the tables:  python -m translate.converters.document > docs/operators.md"""
 
 from __future__ import annotations
 
@@ -9,15 +9,23 @@ from translate.converters.lowering import Lowering, Table
 from translate.converters.onnx_to_tf.lowerings import TABLE as TENSORFLOW
 from translate.converters.onnx_to_tf.table import CHANNELS_LAST
 from translate.converters.onnx_to_torch.lowerings import TABLE as PYTORCH
+from translate.converters.operators.functions import FUNCTIONS
+from translate.converters.tf_to_onnx.lowerings import TABLE as FROM_TENSORFLOW
+from translate.converters.tflite_to_onnx.lowerings import TABLE as FROM_TFLITE
 
-HEAD = """# ONNX operators in TensorFlow and PyTorch
+HEAD = """# Operators
 
-Generated from the two tables of lowerings by `make docs`; do not edit.
+Generated from the tables of lowerings by `make docs`; do not edit.
+
+## ONNX operators in TensorFlow and PyTorch
 
 *From opset* is where a row of a table begins: models older than opset 18 are raised to it first, so most operators need
 only one. The other columns hold what a target does not cover: the cases that are refused, with a report, before
 anything is written. An empty field means that there is no such case.
 """
+
+_OWN = """TensorFlow's graphs hold these, and PyTorch has them: they are translated from the one to the other, and
+refused in a file of ONNX:"""
 
 Operator = tuple[str, str]
 
@@ -38,7 +46,23 @@ def document() -> str:
         since = sorted({row.since for rows in tables.values() for row in rows[operator]})
         cells = [_cell(table, tables[table.target][operator], operator) for table in (TENSORFLOW, PYTORCH)]
         lines.append(f"| {_name(*operator)} | {', '.join(map(str, since))} | {' | '.join(cells)} |")
+    own = ", ".join(sorted(row.op_type for row in PYTORCH if row.domain == FUNCTIONS))
+    lines += ["", "## Functions that ONNX has not", "", f"{_OWN} {own}."]
+    lines += _sources("TensorFlow", FROM_TENSORFLOW) + _sources("TFLite", FROM_TFLITE)
     return "\n".join(lines) + "\n"
+
+
+def _sources(name: str, table: Table) -> list[str]:
+    """Return the section of a table that reads the operators of another format."""
+    rows = sorted((row.op_type, row.limits) for row in table)
+    done = [f"| {operator} | {_one_line(limits)} |" for operator, limits in rows]
+    left = [f"| {operator} | {_one_line(reason)} |" for (_, operator), reason in sorted(table.not_done.items())]
+    return [
+        *("", f"## {name} operators in ONNX", "", f"{len(done)} are translated.", ""),
+        *("| Operator | What is not covered |", "|---|---|", *done, ""),
+        *(f"{len(left)} are not, as far as there is more to say than that:", ""),
+        *("| Operator | Reason |", "|---|---|", *left),
+    ]
 
 
 def _rows(table: Table) -> dict[Operator, list[Lowering]]:

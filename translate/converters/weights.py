@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import onnx_ir as ir
 
 from translate.converters.metadata import KIND
 
 # Inputs that say how an operator works: numbers that nobody trains.
 _SETTINGS = {("Resize", 1), ("Resize", 2), ("Upsample", 1), ("NonMaxSuppression", 3), ("NonMaxSuppression", 4)}
+
+
+# What is larger is made again whenever it is read.
+_SMALL_BYTES = 2**20
 
 
 def weights(model: ir.Model) -> dict[ir.Value, bool]:
@@ -28,6 +35,20 @@ def weights(model: ir.Model) -> dict[ir.Value, bool]:
         for value in initializers
         if value.const_value is not None and len(value.const_value.shape) > 0 and not _is_setting(value)
     }
+
+
+def permuted(tensor: ir.TensorProtocol, perm: Sequence[int], name: str | None) -> ir.LazyTensor:
+    """Return `tensor` with its axes in the order of `perm`, made when it is read.
+
+    A graph that held all its weights in another order would be a second copy of them.
+    """
+    sizes = tensor.shape.numpy()
+
+    def permute() -> ir.TensorProtocol:
+        return ir.Tensor(np.ascontiguousarray(tensor.numpy().transpose(perm)), dtype=tensor.dtype, name=name)
+
+    shape = ir.Shape([sizes[axis] for axis in perm])
+    return ir.LazyTensor(permute, tensor.dtype, shape, cache=tensor.nbytes <= _SMALL_BYTES, name=name)
 
 
 def _is_setting(value: ir.Value) -> bool:

@@ -6,17 +6,17 @@ import builtins
 import contextlib
 import json
 import re
-import tempfile
-import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from translate.errors import OpenError, UntrustedError
+from translate.errors import OpenError, UnsupportedError, UntrustedError
+from translate.models.keras_2 import read_keras_2
+from translate.models.keras_2_functions import is_pure
+from translate.models.keras_weights import first_lines, linked
 
 # Layers that carry Python code, or unpickle, or load what a path in the file names.
 _CODE = {"Lambda", "__lambda__", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer"}
@@ -25,79 +25,68 @@ _PACKAGES = {"keras", "tf_keras"}
 _UNKNOWN = re.compile(r"(?:Could not locate (?:class|function)|Unknown (?:layer|object|\w+ function):?) '?\"?([\w>.]+)")
 
 
-def load_keras(path: Path, *, unsafe_load: bool, notes: list[str]) -> Any:
+def load_keras(
+    path: Path, *, unsafe_load: bool, notes: list[str], custom_objects: Mapping[str, Any] | None = None
+) -> Any:
     """Load a `.keras` file or folder, or a whole model in `.h5`, and return the `keras.Model` or `tf_keras.Model`.
+
+    `custom_objects` are the user's own layers and functions by their names. What Keras 2 wrote is made anew of layers
+    of Keras 3, see `keras_2`, and where that is not possible read by tf_keras, if it is installed.
 
     Raises `UntrustedError` for a file that holds Python code unless `unsafe_load`, `OpenError` for one that holds only
     weights, needs classes that Keras does not have, or is damaged.
     """
+    custom_objects = custom_objects or {}
     is_h5 = path.is_file() and not zipfile.is_zipfile(path)
     config, version = _read_h5(path) if is_h5 else _read_archive(path)
     if code := sorted(set(_code_in(config))):
         what = f"holds Python code, which loading it runs ({', '.join(code)})"
         _check_trust(path, what, "replace the layer by one that does the same", unsafe_load, notes)
     suffix = ".h5" if is_h5 else ".keras"
-    try:
-        with _named(path, suffix) as file:
-            return keras.models.load_model(file, compile=False, safe_mode=not unsafe_load)
-    except Exception as error:
-        # Deserialising raises anything; what it means is read off the message.
-        if version.startswith("3"):
-            raise _refusal(path, error, f"Keras {keras.__version__} cannot load {path}") from error
-        if foreign := sorted(set(_foreign_in(config))):
-            what = f"names code outside Keras, which Keras 2 would run ({', '.join(foreign)})"
-            _check_trust(path, what, "load it where that code is, and save it with Keras 3", unsafe_load, notes)
-        return _load_with_keras_2(path, suffix, unsafe_load, notes, error)
+    is_keras_2 = not version.startswith("3")
+    refusals: list[Exception] = []
+    if is_keras_2 and path.is_file():
+        try:
+            return read_keras_2(path, config, custom_objects)
+        except UnsupportedError as error:
+            refusals.append(error)
+    # Keras 3 would take the function for another one, which it calls so.
+    if not (is_keras_2 and "hard_sigmoid" in json.dumps(config)):
+        try:
+            with _named(path, suffix) as file:
+                return keras.models.load_model(
+                    file, compile=False, safe_mode=not unsafe_load, custom_objects=dict(custom_objects)
+                )
+        except Exception as error:
+            # Deserialising raises anything; what it means is read off the message.
+            if not is_keras_2:
+                raise _refusal(path, error, f"Keras {keras.__version__} cannot load {path}") from error
+            refusals.append(error)
+    if foreign := sorted(set(_foreign_in(config, custom_objects))):
+        what = f"names code outside Keras, which Keras 2 would run ({', '.join(foreign)})"
+        _check_trust(path, what, "load it where that code is, and save it with Keras 3", unsafe_load, notes)
+    return _load_with_keras_2(path, suffix, unsafe_load, notes, custom_objects, refusals[0])
 
 
-def load_keras_weights(model: Any, path: Path) -> None:
-    """Load what `model.save_weights` wrote, or the weights of a whole model, into a built `keras.Model`.
-
-    `path` is a file in HDF5, of Keras 3 or the legacy format, or a `.keras` archive. Raises `OpenError` for another
-    file, and where it does not fit the model.
-    """
-    if not path.is_file():
-        raise OpenError(f"no such weights file: {path}")
-    suffix = ".keras" if zipfile.is_zipfile(path) else _format_of_weights(path)
-    weights = [weight for weight in model.weights if "float" in str(weight.dtype)]
-    for weight in weights:
-        weight.assign(np.full(weight.shape, np.nan))
-    try:
-        with _linked(path, suffix) as file, warnings.catch_warnings():
-            # Keras only warns of what it did not load, and also where it found it elsewhere in the file.
-            warnings.simplefilter("ignore")
-            model.load_weights(file)
-    except Exception as error:
-        # As above.
-        raise OpenError(f"{path} does not fit {model.name}: {_first_lines(error)}") from error
-    left = [getattr(weight, "path", weight.name) for weight in weights if np.isnan(weight.numpy()).all()]
-    if left:
-        raise OpenError(f"{path} does not fit {model.name}: it has nothing for {', '.join(left[:4])}")
-
-
-def _format_of_weights(path: Path) -> str:
-    """Return the ending by which Keras knows the format of a file of weights."""
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            return ".h5" if "layer_names" in file.attrs or "model_weights" in file else ".weights.h5"
-    except OSError as error:
-        raise OpenError(
-            f"{path} holds no weights for Keras, which are .weights.h5, .h5 or .keras files ({error})"
-        ) from error
-
-
-def _load_with_keras_2(path: Path, suffix: str, unsafe_load: bool, notes: list[str], refusal: Exception) -> Any:
+def _load_with_keras_2(
+    path: Path,
+    suffix: str,
+    unsafe_load: bool,
+    notes: list[str],
+    custom_objects: Mapping[str, Any],
+    refusal: Exception,
+) -> Any:
     """Load a file that Keras 3 refuses with tf_keras, which is Keras 2."""
-    refused = f"Keras {keras.__version__} cannot load {path}, which Keras 2 wrote: {_first_lines(refusal)}"
+    refused = f"Keras {keras.__version__} cannot load {path}, which Keras 2 wrote: {first_lines(refusal)}"
     try:
         import tf_keras
     except ImportError:
         raise OpenError(f"{refused}\n  Keras 2 can be had by: pip install tf_keras") from refusal
     try:
         with _named(path, suffix) as file:
-            model = tf_keras.models.load_model(file, compile=False, safe_mode=not unsafe_load)
+            model = tf_keras.models.load_model(
+                file, compile=False, safe_mode=not unsafe_load, custom_objects=dict(custom_objects)
+            )
     except Exception as error:
         # As above.
         raise _refusal(path, error, f"{refused}\n  Nor can tf_keras {tf_keras.__version__}") from error
@@ -156,11 +145,14 @@ def _code_in(config: Any) -> Iterator[str]:
             yield f"{node['class_name']} {name!r}" if name else str(node["class_name"])
 
 
-def _foreign_in(config: Any) -> Iterator[str]:
-    """Yield every class or function of an architecture that Keras 2 would import from outside its own parts."""
+def _foreign_in(config: Any, custom_objects: Collection[str]) -> Iterator[str]:
+    """Yield what an architecture names that Keras 2 would import from outside its own parts and `custom_objects`."""
     for node in _nodes(config):
         name, module = str(node.get("class_name", "")), node.get("module")
-        if not name or module is None:
+        inner = node.get("config")
+        if name == "TFOpLambda" and isinstance(inner, dict) and not is_pure(str(inner.get("function"))):
+            yield f"tf.{inner.get('function')}"
+        if not name or module is None or name in custom_objects or str(inner) in custom_objects:
             continue
         if name == "function" and module == "builtins":
             # So are Keras' own functions marked; they go before Python's, which are none of a model's.
@@ -185,29 +177,15 @@ def _named(path: Path, suffix: str) -> Iterator[str]:
     if path.is_dir() or path.suffix == suffix:
         yield str(path)
         return
-    with _linked(path, suffix) as link:
+    with linked(path, suffix) as link:
         yield link
-
-
-@contextlib.contextmanager
-def _linked(path: Path, suffix: str) -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        link = Path(folder, f"model{suffix}")
-        link.symlink_to(path.resolve())
-        yield str(link)
 
 
 def _refusal(path: Path, error: Exception, what: str) -> OpenError:
     unknown = _UNKNOWN.search(str(error))
     if unknown is None:
-        return OpenError(f"{what}: {_first_lines(error)}")
+        return OpenError(f"{what}: {first_lines(error)}")
     return OpenError(
         f"{path} uses {unknown[1].rpartition('>')[2]}, which Keras does not have: its Python code is missing.\n"
-        "  Write a file that imports it and has a function that returns keras.models.load_model(...), and open that:\n"
-        "  path/file.py:function"
+        "  Name the file that has it: --custom-objects path/file.py"
     )
-
-
-def _first_lines(error: Exception) -> str:
-    lines: Sequence[str] = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {' '.join(lines)[:400]}"

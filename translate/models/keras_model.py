@@ -13,11 +13,11 @@ import numpy as np
 import tensorflow as tf
 
 from translate.errors import OpenError, UsageError
-from translate.models import tensorflow_device
+from translate.models import tensorflow_device, tf_variables
 from translate.models.base import Array, Model, Spec, check_feeds
 from translate.models.device import Placement
 from translate.models.inputs import merge_specs, name_inputs, open_dims
-from translate.models.perturb import is_floating, neighbouring_feeds, neighbours
+from translate.models.perturb import neighbouring_feeds
 
 
 class KerasModel(Model):
@@ -41,6 +41,11 @@ class KerasModel(Model):
             raise OpenError(f"Keras runs on {keras.backend.backend()}: set KERAS_BACKEND=tensorflow to run models here")
         self.device = tensorflow_device.Device(placement)
         self.model = model
+        layers = model._flatten_layers() if isinstance(model, keras.Layer) else ()
+        stateful = [layer for layer in layers if isinstance(layer, keras.layers.RNN) and layer.stateful]
+        # The recurrent layers that keep their states from call to call.
+        self.stateful = [layer.name for layer in stateful]
+        self._states = keras.tree.flatten([layer.states for layer in stateful])
         structure = _input_structure(model)
         if structure is None:
             self.inputs = _inputs_of_call(model, inputs)
@@ -61,7 +66,9 @@ class KerasModel(Model):
         return values
 
     def call(self, values: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Run the traced model."""
+        """Run the traced model; recurrent layers that keep their states begin anew."""
+        for state in self._states:
+            state.assign(keras.ops.zeros_like(state))
         with self.device.scope():
             results: list[tf.Tensor] = keras.tree.flatten(self.function(*values))
         self.device.synchronize()
@@ -81,16 +88,8 @@ class KerasModel(Model):
 
     def run_perturbed(self, feeds: Mapping[str, Array], seed: int) -> dict[str, Array]:
         """Run with the weights, and inputs, moved by `neighbours`, and restore the weights."""
-        generator = np.random.default_rng(seed)
-        weights = [(weight, weight.numpy()) for weight in self.model.weights]
-        weights = [(weight, value) for weight, value in weights if is_floating(value.dtype)]
-        try:
-            for weight, value in weights:
-                weight.assign(neighbours(value, generator))
+        with tf_variables.moved(self.model.weights, seed):
             return self.run(neighbouring_feeds(feeds, seed))
-        finally:
-            for weight, value in weights:
-                weight.assign(value)
 
     def _trace(self, structure: Any) -> Any:
         names = [spec.name for spec in self.inputs]

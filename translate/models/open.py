@@ -38,6 +38,7 @@ def open_model(
     graph_inputs: Sequence[str] = (),
     graph_outputs: Sequence[str] = (),
     unsafe_load: bool = False,
+    custom_objects: str | Path | None = None,
     notes: list[str] | None = None,
     placement: Placement | None = None,
 ) -> Model:
@@ -49,19 +50,33 @@ def open_model(
     module that does not say its own. `sample` is a file of example inputs, `weights` a state_dict, or the weights of a
     Keras model (.weights.h5, .h5, .keras), for a factory or class,
     `signature` which function of a SavedModel to run; `graph_inputs` and `graph_outputs` are the tensors (`x`, `x:0`)
-    that a frozen graph is cut out by, see `tf_graph.GraphModel`. Pickled code is only loaded with
+    that a frozen graph is cut out by, see `tf_graph.GraphModel`; `custom_objects` a .py file with the layers and
+    functions that Keras files name. Pickled code is only loaded with
     `unsafe_load`. What the user should know but is no error is appended to `notes`. `placement` says where it is to
     run, and a live module is moved there; None leaves that to the framework. What is a Model already stays where it is.
     Raises `OpenError`, `UntrustedError` for files that would run code, `UsageError` for options that do not fit.
     """
     notes = notes if notes is not None else []
     specs, others, graph = _specs(inputs), _specs(expected), (graph_inputs, graph_outputs)
-    options = _Options(specs, others, sample, weights, signature, graph, unsafe_load, notes, placement)
+    custom = None if custom_objects is None else Path(custom_objects)
+    options = _Options(specs, others, sample, weights, signature, graph, unsafe_load, custom, notes, placement)
+    if (graph_inputs or graph_outputs) and not is_frozen_graph(source):
+        raise UsageError(f"--inputs and --outputs are for frozen graphs (.pb), which {source} is not")
     if isinstance(source, Model):
         return source
     if isinstance(source, str | Path):
         return _open_path(str(source), options)
     return _open_object(source, options)
+
+
+def is_frozen_graph(source: object) -> bool:
+    """Say whether `source` is the file of a frozen TensorFlow graph; what cannot be read is none."""
+    if not isinstance(source, str | Path) or not Path(source).is_file():
+        return False
+    try:
+        return archive.identify(Path(source)) == "graph"
+    except OpenError:
+        return False
 
 
 def _specs(inputs: Sequence[str | Spec]) -> list[Spec]:
@@ -80,6 +95,7 @@ class _Options:
         signature: str,
         graph: tuple[Sequence[str], Sequence[str]],
         unsafe_load: bool,
+        custom_objects: Path | None,
         notes: list[str],
         placement: Placement | None,
     ) -> None:
@@ -90,6 +106,7 @@ class _Options:
         self.signature = signature
         self.graph = graph
         self.unsafe_load = unsafe_load
+        self.custom_objects = custom_objects
         self.notes = notes
         self.placement = placement
 
@@ -121,7 +138,7 @@ def _open_path(source: str, options: _Options) -> Model:
         # A colon in a name that is no path separates a module or file from its factory.
         place, colon, attribute = source.rpartition(":")
         if colon and attribute.isidentifier():
-            return _open_object(_make(place, attribute), options)
+            return _open_object(make_object(place, attribute), options)
         raise OpenError(f"no such file or folder: {source}; expected {KINDS}")
     if options.weights is not None:
         raise UsageError(f"--weights goes with package.module:factory or path/file.py:factory; {source} has its own")
@@ -137,7 +154,7 @@ def _open_folder(path: Path, options: _Options) -> Model:
         # What model.save(..., zipped=False) writes.
         return _open_keras_file(path, options)
     if (path / "config.json").is_file():
-        return _open_module(_hugging_face(path), options)
+        return _open_module(load_hugging_face(path), options)
     raise OpenError(f"{path} is neither a SavedModel (saved_model.pb) nor a Hugging Face folder (config.json)")
 
 
@@ -265,8 +282,8 @@ def _open_tf_function(source: object, options: _Options) -> Model:
 
 
 def _open_keras(model: Any, options: _Options) -> Model:
-    from translate.models.keras_files import load_keras_weights
     from translate.models.keras_model import KerasModel
+    from translate.models.keras_weights import load_keras_weights
 
     # A subclassed model has no variables before it is traced.
     opened = KerasModel(model, options.inputs, options.placement)
@@ -280,8 +297,22 @@ def _open_keras_file(path: Path, options: _Options) -> Model:
     from translate.models.keras_files import load_keras
 
     with tensorflow_device.Device(options.placement).scope():
-        model = load_keras(path, unsafe_load=options.unsafe_load, notes=options.notes)
+        model = load_keras(
+            path,
+            unsafe_load=options.unsafe_load,
+            notes=options.notes,
+            custom_objects=_custom_objects(options.custom_objects),
+        )
     return _open_keras(model, options)
+
+
+def _custom_objects(path: Path | None) -> dict[str, Any]:
+    """Return the classes and functions of a file of the user's, by their names; those it registers, Keras knows."""
+    if path is None:
+        return {}
+    module = _import_file(path)
+    own = {name: value for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__}
+    return {name: value for name, value in own.items() if callable(value) and not name.startswith("_")}
 
 
 def _sample_specs(options: _Options, names: Sequence[str]) -> list[Spec]:
@@ -291,7 +322,7 @@ def _sample_specs(options: _Options, names: Sequence[str]) -> list[Spec]:
     return [spec_of(name, array) for name, array in sample.items()]
 
 
-def _make(place: str, attribute: str) -> object:
+def make_object(place: str, attribute: str) -> object:
     """Import `place`, a module's name or a .py file, and make the model that its `attribute` is or returns."""
     module = _import_file(Path(place)) if place.endswith(".py") else _import_name(place)
     if not hasattr(module, attribute):
@@ -347,7 +378,7 @@ def _import_file(path: Path) -> ModuleType:
     return module
 
 
-def _hugging_face(path: Path) -> nn.Module:
+def load_hugging_face(path: Path) -> nn.Module:
     """Load a folder of transformers, with the class that its config names."""
     try:
         import transformers

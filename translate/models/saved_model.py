@@ -57,11 +57,12 @@ class SavedModel(TracedModel):
         self.outputs = _in_order(self.outputs, declared.outputs)
 
     def values(self, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
-        """Fetch the tensors that the manifest names; without a manifest, those of the signature that are called so.
+        """Fetch the tensors that the manifest names; where it names none, those of the signature that are called so.
 
         Axes are put in the source's order where the manifest declares another.
         """
-        if self.manifest is None:
+        # The other engine's results have a manifest, too, but one that knows of no values.
+        if self.manifest is None or not self.manifest.values:
             return super().values(feeds, names)
         # The signature only calls this function, whose graph has the values.
         function = self.loaded.serving_default.concrete_functions[0]

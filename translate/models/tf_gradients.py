@@ -63,10 +63,10 @@ def descend(
 def _parameters(model: TracedModel) -> dict[str, tuple[Any, Parameter]]:
     """Return each floating-point trainable variable that the function reads, by its parameter's name in the source.
 
-    A model without a manifest is taken at its word: `a/b/kernel` is the parameter `a.b.kernel`.
+    A model whose manifest knows of no parameters is taken at its word: `a/b/kernel` is the parameter `a.b.kernel`.
     """
     variables = {v.name.partition(":")[0]: v for v in model.function.graph.variables if v.dtype.is_floating}
-    if model.manifest is None:
+    if model.manifest is None or not model.manifest.parameters:
         own = {name: variable for name, variable in variables.items() if variable.trainable}
         return {name.replace("/", "."): (variable, Parameter(name, None, True)) for name, variable in own.items()}
     return {

@@ -6,6 +6,7 @@ of a frozen graph that hold floating-point numbers, become `tf.Variable`s under 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,9 @@ from translate.models.traced import TracedModel, spec_of
 
 # Variables that a graph refers to, and no resource holds.
 _REFERENCES = frozenset({"Variable", "VariableV2"})
+# How a file says that an operation is one: field 2 of a `NodeDef`, a text of that length. The shared name of a variable
+# and its entry in a checkpoint are written likewise, and "Variable" is a common name.
+_WRITTEN = re.compile(rb"(?<!\x12\x0a)(?<!VARIABLE_VALUE)\x12(\x08Variable|\x0aVariableV2)")
 # What ends in nothing that anybody would call an output.
 _SILENT = frozenset({"NoOp", "Assert", "Const", "Placeholder", "PlaceholderWithDefault"})
 
@@ -83,8 +87,11 @@ def read_session_graph(path: Path, signature: str) -> Graph | None:
     """
     from tensorflow.core.protobuf import saved_model_pb2
 
-    content = saved_model_pb2.SavedModel.FromString((path / "saved_model.pb").read_bytes())
-    graph = content.meta_graphs[0]
+    content = (path / "saved_model.pb").read_bytes()
+    # TensorFlow will take the file apart once more; most have no such variable, which their bytes tell.
+    if not _WRITTEN.search(content):
+        return None
+    graph = saved_model_pb2.SavedModel.FromString(content).meta_graphs[0]
     names = [node.name for node in graph.graph_def.node if node.op in _REFERENCES]
     if not names:
         return None
@@ -166,7 +173,8 @@ def _tensor(graph: Any, name: str) -> Any:
     except KeyError as error:
         raise UsageError(f"the graph has no operation {operation!r}") from error
     except (IndexError, ValueError) as error:
-        raise UsageError(f"the operation {operation!r} of the graph has no output {index or 0}") from error
+        no_output = f"the operation {operation!r} of the graph has no output {index or 0}; --input says sizes"
+        raise UsageError(no_output) from error
 
 
 def _ends(graph: Any) -> Iterator[Any]:

@@ -6,6 +6,7 @@ import copy
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias
@@ -31,7 +32,9 @@ from translate.models.inputs import (
     size_of,
     symbols,
 )
-from translate.models.perturb import neighbouring_feeds, neighbours
+from translate.models.kept import FirstState
+from translate.models.perturb import WayBack, move, neighbouring_feeds, neighbours, parts
+from translate.models.torch_double import DoubleProgram, can_be_doubled, double_weights, is_whole
 
 # An argument: the name of the input that it is, or a tuple or dict of such.
 Nest: TypeAlias = "str | tuple[Nest, ...] | dict[str, Nest]"
@@ -67,16 +70,19 @@ class TorchModel(Model):
         self.ranges = dict(ranges or {})
         # Where the inputs go when there is no weight to tell.
         self.device = torch.device("cpu")
-        # Copies of `flat` that `run_double` and `run_perturbed` made, the latter with its seed.
+        # The copy of `flat` that `run_double` made, where it needs one.
         self._double: FlatModule | None = None
         # The program that the ONNX graph was written from, once it was exported: its nodes are called like its values.
         self.exported: ExportedProgram | None = None
-        self._perturbed: tuple[int, FlatModule] | None = None
 
     @property
     def module(self) -> Callable[..., Any]:
         """The wrapped callable, with its own nested arguments and results."""
         return self.flat.module
+
+    @cached_property
+    def _first_state(self) -> FirstState:
+        return FirstState(self.flat.owner)
 
     @property
     def symbols(self) -> list[str]:
@@ -130,7 +136,7 @@ class TorchModel(Model):
         """Run `forward` without gradients. Raises `UsageError` when the model itself fails on these inputs."""
         try:
             with torch.no_grad():
-                result = self.flat.call(values)
+                result = self._first_state.call(lambda: self.flat.call(values))
             torch_device.synchronize(self._place)
             return result
         except Exception as error:
@@ -156,7 +162,7 @@ class TorchModel(Model):
         return torch_device.peak_bytes(self._place)
 
     def run_double(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
-        """Run a copy of the model with every weight and floating-point input in float64.
+        """Run the model with every weight and floating-point input in float64.
 
         None where that fails, as it does for a program that names float32 in its code.
         """
@@ -164,22 +170,24 @@ class TorchModel(Model):
             name: a.astype(np.float64) if a.dtype.name in ("float16", "bfloat16", "float32") else a
             for name, a in feeds.items()
         }
-        try:
+        refusals = (RuntimeError, TypeError, ValueError, AssertionError)
+        with torch.no_grad():
             if self._double is None:
-                self._double = self.flat.doubled()
-            with torch.no_grad():
-                result = self._double.call(self._tensors(wide))
-        except (RuntimeError, TypeError, ValueError, AssertionError):
-            return None
-        return {name: to_array(tensor) for name, tensor in flatten(result).items()}
+                try:
+                    return self.download(self.flat.call_double(self._tensors(wide)))
+                except refusals:
+                    if not self.flat.copy_is_wider:
+                        return None
+            try:
+                self._double = self._double or self.flat.doubled()
+                return self.download(self._double.call(self._tensors(wide)))
+            except refusals:
+                return None
 
     def run_perturbed(self, feeds: Mapping[str, Array], seed: int) -> dict[str, Array]:
-        """Run a copy of the model whose weights, and inputs, are moved by `neighbours`."""
-        if self._perturbed is None or self._perturbed[0] != seed:
-            self._perturbed = seed, self.flat.perturbed(seed)
-        with torch.no_grad():
-            result = self._perturbed[1].call(self._tensors(neighbouring_feeds(feeds, seed)))
-        return {name: to_array(tensor) for name, tensor in flatten(result).items()}
+        """Run with the weights, and inputs, moved by `neighbours`, and restore the weights."""
+        with self.flat.moved(seed), torch.no_grad():
+            return self.download(self.flat.call(self._tensors(neighbouring_feeds(feeds, seed))))
 
     def values(self, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
         """Run the exported program node by node; a model that was not exported as a program knows no values."""
@@ -201,8 +209,8 @@ class TorchModel(Model):
             return {}
 
     def release(self) -> None:
-        """Free the copies in float64 and with other weights."""
-        self._double = self._perturbed = None
+        """Free the copy in float64."""
+        self._double = None
 
     def gradients(
         self, feeds: Mapping[str, Array], loss: Loss, *, double: bool = False, seed: int | None = None
@@ -276,6 +284,26 @@ class FlatModule(nn.Module):
             twin.module.module.double()
         return twin
 
+    def call_double(self, tensors: Sequence[Any]) -> Any:
+        """Call the module with its weights in float64, a few at a time, see `torch_double`.
+
+        Raises `RuntimeError`, among others, for a module that reads the weights of others where it is larger than what
+        is taken as a whole, and for any that cannot be computed in float64.
+        """
+        if isinstance(self.module, _ProgramCall):
+            args, kwargs = self.nest(tensors)
+            return self.module.call_double(*args, **kwargs)
+        if not can_be_doubled(self.owner):
+            raise TypeError("the calls of TorchScript cannot be followed")
+        with double_weights(self.owner):
+            return self.call(tensors)
+
+    @property
+    def copy_is_wider(self) -> bool:
+        """Whether a copy, `doubled`, may do where `call_double` does not."""
+        is_program = isinstance(self.module, _ProgramCall)
+        return not is_program and not (can_be_doubled(self.owner) and is_whole(self.owner))
+
     def perturbed(self, seed: int) -> FlatModule:
         """Return a copy whose weights are moved at random to neighbouring numbers, see `neighbours`."""
         twin = copy.deepcopy(self)
@@ -284,6 +312,26 @@ class FlatModule(nn.Module):
             for tensor in twin.tensors():
                 tensor.copy_(to_tensor(neighbours(to_array(tensor), generator)))
         return twin
+
+    @contextmanager
+    def moved(self, seed: int) -> Iterator[None]:
+        """Move the weights at random to neighbouring numbers, and back afterwards."""
+        generator = np.random.default_rng(seed)
+        ways: list[tuple[torch.Tensor, WayBack]] = []
+        try:
+            for tensor in self.tensors():
+                has_neighbours = tensor.is_floating_point() or tensor.is_complex()
+                for index in parts(tensor.shape, tensor.itemsize) if has_neighbours else ():
+                    # Through `data`: what autograd remembers of the weights stays valid.
+                    part = tensor.data[index]
+                    numbers, way = move(to_array(part), generator)
+                    ways.append((part, way))
+                    part.copy_(to_tensor(numbers))
+            yield
+        finally:
+            # Two weights may share their memory.
+            for part, way in reversed(ways):
+                part.copy_(to_tensor(way.follow(to_array(part))))
 
     @property
     def owner(self) -> nn.Module:
@@ -308,10 +356,17 @@ class _ProgramCall:
         self.arguments = [spec.arg for spec in user]
 
     def __call__(self, *values: Any) -> Any:
-        remaining = iter(values)
-        leaves = [self._leaf(argument, remaining) for argument in self.arguments]
-        args, kwargs = pytree.tree_unflatten(leaves, self.in_spec)
+        args, kwargs = pytree.tree_unflatten(self._leaves(values), self.in_spec)
         return self.module(*args, **kwargs)
+
+    def call_double(self, *values: Any) -> Any:
+        interpreter = DoubleProgram(self.module)
+        returned = interpreter.run(*self._leaves(values), enable_io_processing=False)
+        return self.module.graph.process_outputs(returned)
+
+    def _leaves(self, values: Sequence[Any]) -> list[Any]:
+        remaining = iter(values)
+        return [self._leaf(argument, remaining) for argument in self.arguments]
 
     @staticmethod
     def _leaf(argument: Any, remaining: Iterator[torch.Tensor]) -> Any:

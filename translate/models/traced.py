@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from translate.errors import OpenError, UsageError
 from translate.manifest import Manifest
-from translate.models import tensorflow_device, tf_gradients, tf_values
+from translate.models import tensorflow_device, tf_gradients, tf_values, tf_variables
 from translate.models.base import Array, Gradients, Loss, Model, Spec, check_feeds
 from translate.models.device import Placement
 from translate.models.inputs import merge_specs, open_dims
-from translate.models.perturb import neighbouring_feeds, neighbours
+from translate.models.perturb import neighbouring_feeds
 
 
 class TracedModel(Model):
@@ -80,16 +80,8 @@ class TracedModel(Model):
 
     def run_perturbed(self, feeds: Mapping[str, Array], seed: int) -> dict[str, Array]:
         """Run with the variables, and inputs, moved by `neighbours`, and restore the variables; constants stay."""
-        generator = np.random.default_rng(seed)
-        variables = [variable for variable in self.function.graph.variables if variable.dtype.is_floating]
-        values = [variable.numpy() for variable in variables]
-        try:
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(neighbours(value, generator))
+        with tf_variables.moved(self.function.graph.variables, seed):
             return self.run(neighbouring_feeds(feeds, seed))
-        finally:
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
 
     def values(self, feeds: Mapping[str, Array], names: Sequence[str]) -> dict[str, Array]:
         """Fetch the tensors of the function's own graph that are called so, `relu` for `relu:0`."""

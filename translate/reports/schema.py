@@ -50,6 +50,8 @@ def result_report(
         "passed": result.passed and _agree(measured),
         "source": {"path": result.source, "kind": result.source_kind},
         "engine": result.engine,
+        "route": result.route,
+        "by_graph": dict(result.by_graph),
         "format": result.format,
         "output": None if result.output is None else str(result.output),
         "bytes": result.bytes,
@@ -141,7 +143,7 @@ def diagnosis_report(found: Diagnosis) -> dict[str, Any]:
 
 def render_json(report: Mapping[str, Any]) -> str:
     """Return `report` as JSON text."""
-    text = json.dumps(_finite(report), indent=2, allow_nan=False)
+    text = json.dumps(finite(report), indent=2, allow_nan=False)
     # Lists of numbers on one line: a histogram is not to be read down the page. No string holds a line break.
     return _NUMBERS.sub(lambda match: "[" + " ".join(match[1].split()) + "]", text) + "\n"
 
@@ -168,11 +170,12 @@ def _agree(measured: Mapping[str, Any]) -> bool:
     return all(measured[part] is None or measured[part]["passed"] for part in ("gradients", "timing"))
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """Return plain values with the strings "inf", "-inf" and "nan" in place of what JSON has no numbers for."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value

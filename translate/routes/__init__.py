@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from translate.graphs import to_onnx
+from translate.routes.methods import methods_to_tensorflow
 from translate.routes.result import NotEqualError, Result, source_label
 from translate.routes.to_pytorch import tf2torch, to_torch
 from translate.routes.to_tensorflow import count_weights, default_output, torch2tf
@@ -15,6 +16,7 @@ __all__ = [
     "count_weights",
     "default_output",
     "extract_weights",
+    "methods_to_tensorflow",
     "source_label",
     "state_dict",
     "tf2torch",

@@ -25,7 +25,9 @@ class Result:
 
     `output` is the file or folder of the result, in `format`, None when it was not published; `bytes` its size on
     disk; `trainable` and `frozen` the number of values in its trainable and its other weights; `transposes` how many
-    transposes of activations the passes left (None where nobody counts); `seconds` the time of each stage.
+    transposes of activations are left (None where nobody counts); `seconds` the time of each stage. On the way to
+    PyTorch, `route` is "layers" or "graph", and `by_graph` says of each Keras layer that went by its graph all the same
+    why that was.
     """
 
     command: str
@@ -43,6 +45,8 @@ class Result:
     notes: tuple[str, ...]
     verdict: Verdict | None
     seconds: Mapping[str, float]
+    route: str | None = None
+    by_graph: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -72,7 +76,8 @@ class Stages:
             self.progress(name)
         start = time.perf_counter()
         yield
-        self.seconds[name] = time.perf_counter() - start
+        # A second way to a result may follow the first.
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
 def source_label(source: object) -> str:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from translate.errors import CannotTranslateError, ExportError, UsageError
-from translate.graphs import to_onnx
-from translate.publish import publish, staging
+from translate.errors import ExportError, ParityError, UsageError
+from translate.publish import discard, publish, staging
 from translate.routes.result import NotEqualError, Result, Stages, size_on_disk, source_label, with_sample
+from translate.routes.ways import Made, Route, Way, in_turn, make, said_turned, ways_of
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
-    from torch import fx
+    from torch import fx, nn
 
-    from translate.converters.passes import PassReport
     from translate.converters.passes.layout import Turned
     from translate.models.base import Model, Spec
     from translate.verify import Verdict
@@ -35,6 +34,7 @@ def tf2torch(
     output: str | Path | None = None,
     *,
     format: Format = "pt2",
+    route: Route = "auto",
     inputs: Sequence[str | Spec] = (),
     sample: str | Path | None = None,
     weights: str | Path | None = None,
@@ -49,15 +49,18 @@ def tf2torch(
     atol: Allowed = None,
     seed: int = 0,
     unsafe_load: bool = False,
+    custom_objects: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Result:
     """Translate a TensorFlow, Keras or ONNX model to PyTorch and prove that the result computes the same thing.
 
-    `source`, `inputs`, `sample`, `weights`, `signature`, `graph_inputs`, `graph_outputs` and `unsafe_load` are those of
-    `open_model`. `output` is what to write (`default_output(source, format)` in the working directory when None), in
-    `format`: "pt2", an ExportedProgram; "python", a package folder of `model.py` and `model.safetensors`;
-    "torchscript"; or "onnx". With `channels_first`, the images that the source takes and returns as `[N, *spatial, C]`
-    are `[N, C, *spatial]` in the result. All else is as in `torch2tf`.
+    `source`, `inputs`, `sample`, `weights`, `signature`, `graph_inputs`, `graph_outputs`, `unsafe_load` and
+    `custom_objects` are those of `open_model`. `output` is what to write (`default_output(source, format)` in the
+    working directory when None), in `format`: "pt2", an ExportedProgram; "python", a package folder of `model.py` and
+    `model.safetensors`; "torchscript"; or "onnx". `route` says how: "layers", by the layers of a Keras model; "graph",
+    by what it computes; "auto", by its layers if it has some and the result is equal, else by its graph, and a note
+    says why. With `channels_first`, the images that the source takes and returns as `[N, *spatial, C]` are
+    `[N, C, *spatial]` in the result. All else is as in `torch2tf`.
 
     Raises `UsageError` before any work when the output cannot be written, `OpenError`, `ExportError`,
     `CannotTranslateError`, and `NotEqualError` when the result fails the comparison; then nothing is written.
@@ -81,30 +84,36 @@ def tf2torch(
                 graph_inputs=graph_inputs,
                 graph_outputs=graph_outputs,
                 unsafe_load=unsafe_load,
+                custom_objects=custom_objects,
                 notes=notes,
             )
-        with stage("export"):
-            exported = to_onnx(model, notes)
-            original = exported.clone()
-        prepared = _prepare(exported, stage, notes, channels_first)
-        with stage("lower"):
-            module = _lower(exported, prepared.turned)
-            parameters = sum(parameter.numel() for parameter in module.parameters())
-            buffers = sum(buffer.numel() for buffer in module.buffers())
-            _save(module, exported, original, built, format, label)
-        with stage("reload"):
-            target = open_model(f"{built / 'model.py'}:load" if format == "python" else built, notes=notes)
-        verdict = None
-        if verify:
+        ways = ways_of(model, route, writes_graph=format == "onnx")
+
+        def attempt(way: Way) -> tuple[Made, Verdict | None]:
+            discard(built)
+            made = make(way, model, stage, notes, channels_first=channels_first)
+            with stage("write"):
+                _save(made, built, format, label)
+                _forget_numbers(made.module)
+            with stage("reload"):
+                target = open_model(f"{built / 'model.py'}:load" if format == "python" else built, notes=notes)
+            if not verify:
+                return made, None
             with stage("verify"):
                 # The permutations that were asked for, and nothing else.
-                same = _in_source_order(target, module)
-                verdict = _compare(model, same, module, with_sample(plan, sample, seed), rtol, atol, original, notes)
+                same = _in_source_order(target, made.module)
+                verdict = _compare(model, same, made, with_sample(plan, sample, seed), rtol, atol, notes)
+            if not verdict.passed and way != ways[-1]:
+                raise ParityError("the result was not equal, which is a defect of translate: please report it")
+            return made, verdict
+
+        made, verdict = in_turn(ways, attempt, notes)
         proven = verdict is None or verdict.passed
         size = size_on_disk(built)
         if proven:
             with stage("publish"):
                 publish(built, destination)
+    trainable, frozen = _count_weights(made.module)
     result = Result(
         command="tf2torch",
         source=label,
@@ -115,12 +124,14 @@ def tf2torch(
         bytes=size,
         inputs=tuple(model.inputs),
         outputs=tuple(model.outputs),
-        trainable=parameters,
-        frozen=buffers,
-        transposes=prepared.transposes,
+        trainable=trainable,
+        frozen=frozen,
+        transposes=made.transposes,
         notes=tuple(dict.fromkeys(notes)),
         verdict=verdict,
         seconds=stage.seconds,
+        route=made.way,
+        by_graph=made.by_graph,
     )
     if not proven:
         raise NotEqualError(result)
@@ -130,6 +141,7 @@ def tf2torch(
 def to_torch(
     source: object,
     *,
+    route: Route = "auto",
     inputs: Sequence[str | Spec] = (),
     signature: str = "serving_default",
     channels_first: bool = False,
@@ -137,16 +149,22 @@ def to_torch(
     """Return a TensorFlow, Keras or ONNX model as a PyTorch module, in evaluation mode; nothing is compared.
 
     `source`, `inputs` and `signature` are those of `open_model`: a path, or a live Keras model, `tf.function`, concrete
-    function or `tf.Module`. With `channels_first`, images are `[N, C, *spatial]` where the source has them channels
-    last; `meta["channels_first"]` says which and how. Raises its errors, `ExportError` and
+    function or `tf.Module`. `route` is as in `tf2torch`; `meta["route"]` says which one it was, and `meta["notes"]`
+    why, where it was not the first. With `channels_first`, images are `[N, C, *spatial]` where the source has them
+    channels last; `meta["channels_first"]` says which and how. Raises its errors, `ExportError` and
     `CannotTranslateError`.
     """
     from translate.models.open import open_model
 
     notes: list[str] = []
-    exported = to_onnx(open_model(source, inputs=inputs, signature=signature, notes=notes), notes)
-    prepared = _prepare(exported, Stages(None), notes, channels_first)
-    return _lower(exported, prepared.turned)
+    model = open_model(source, inputs=inputs, signature=signature, notes=notes)
+
+    def attempt(way: Way) -> fx.GraphModule:
+        return make(way, model, Stages(None), notes, channels_first=channels_first).module
+
+    module = in_turn(ways_of(model, route), attempt, notes)
+    module.meta["notes"] = tuple(dict.fromkeys(notes))
+    return module
 
 
 def default_output(source: object, format: Format) -> Path:
@@ -155,25 +173,6 @@ def default_output(source: object, format: Format) -> Path:
     # Of a factory, `make.py:build`, its name.
     name = label.rpartition(":")[2] if ":" in label and not Path(label).exists() else Path(label).resolve().stem
     return Path(f"{name}_torch" if format == "python" else f"{name}{_ENDINGS[format]}")
-
-
-def _prepare(exported: ir.Model, stage: Stages, notes: list[str], channels_first: bool) -> PassReport:
-    from translate.converters import passes
-
-    with stage("passes"):
-        report = passes.prepare_for_torch(exported, images_first=channels_first)
-        notes.extend(report.notes)
-    if channels_first and not report.turned.inputs:
-        names = ", ".join(str(value.name) for value in exported.graph.inputs)
-        raise UsageError(f"--channels-first: no input is an image that is read channels first; the inputs are {names}")
-    if channels_first:
-        notes.append(_said(report.turned))
-    return report
-
-
-def _said(turned: Turned) -> str:
-    names = [f"input {name}" for name in turned.inputs] + [f"output {name}" for name in turned.outputs]
-    return f"channels first, where the source has them last: {', '.join(names)}"
 
 
 def _in_source_order(target: Model, module: fx.GraphModule) -> Model:
@@ -196,25 +195,29 @@ def _by_own_name(
     return {spec.name: turned[name] for name, spec in zip(names, specs, strict=True) if name in turned}
 
 
-def _lower(exported: ir.Model, turned: Turned) -> fx.GraphModule:
-    from translate.converters import onnx_to_torch
-
-    problems = onnx_to_torch.preflight(exported)
-    if problems:
-        raise CannotTranslateError("PyTorch", problems)
-    module = onnx_to_torch.module(exported)
-    module.meta["channels_first"] = turned
-    return module
+def _forget_numbers(module: nn.Module) -> None:
+    """Free the memory of the weights, of which names and shapes stay: what was written is read again from here on."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        tensor.data = tensor.data.new_zeros(()).expand(tensor.shape)
+    # The exported program, for one, refers to itself.
+    gc.collect()
 
 
-def _save(
-    module: fx.GraphModule, exported: ir.Model, original: ir.Model, path: Path, format: Format, label: str
-) -> None:
+def _count_weights(module: nn.Module) -> tuple[int, int]:
+    """Return how many values the trainable weights of a module have, and how many the others."""
+    parameters = list(module.parameters())
+    trainable = sum(one.numel() for one in parameters if one.requires_grad)
+    frozen = sum(one.numel() for one in parameters if not one.requires_grad)
+    return trainable, frozen + sum(buffer.numel() for buffer in module.buffers())
+
+
+def _save(made: Made, path: Path, format: Format, label: str) -> None:
+    module, interface = made.module, made.interface
     if format == "onnx":
         from translate.converters.onnx_file import save_onnx
 
-        # The passes put operators of our own into the other.
-        save_onnx(original, path)
+        assert made.graph is not None, "it is the graph that is asked for"
+        save_onnx(made.graph, path)
         return
     import torch
 
@@ -223,14 +226,14 @@ def _save(
 
     if format == "python":
         provenance = f"Translated from {Path(label).name} by translate {__version__}."
-        turned: Turned = module.meta["channels_first"]
-        if turned.inputs:
-            provenance += f" {_said(turned)[0].upper()}{_said(turned)[1:]}."
-        python.save_python(module, exported, path, provenance)
+        if made.turned.inputs:
+            said = said_turned(made.turned)
+            provenance += f" {said[0].upper()}{said[1:]}."
+        python.save_python(module, interface, path, provenance)
     elif format == "torchscript":
         script.save_torchscript(module, path)
     else:
-        program = export.exported(module, exported)
+        program = export.exported(module, interface)
         try:
             torch.export.save(program, path)
         except Exception as error:
@@ -239,30 +242,25 @@ def _save(
 
 
 def _compare(
-    model: Model,
-    target: Model,
-    module: fx.GraphModule,
-    plan: InputPlan,
-    rtol: Allowed,
-    atol: Allowed,
-    original: ir.Model,
-    notes: list[str],
+    model: Model, target: Model, made: Made, plan: InputPlan, rtol: Allowed, atol: Allowed, notes: list[str]
 ) -> Verdict:
     """Compare under the source's names: the module knows which of its inputs and outputs are which."""
     from translate.comparison import Pair, compare_pair, input_bounds, make_cases
     from translate.models.align import align
     from translate.routes.integers import comparable, distance_notes, on_grids
 
+    names = made.module.meta
     old = [spec.name for spec in model.inputs]
-    renames = _renames(module.meta["inputs"], target.inputs) | _renames(module.meta["outputs"], target.outputs)
+    renames = _renames(names["inputs"], target.inputs) | _renames(names["outputs"], target.outputs)
     source = comparable(model)
     ours, theirs = align(source, target, renames, [])
     if source is not model:
         ours, theirs = on_grids(model, ours, theirs)
     pair = Pair(ours, theirs, dict(zip(old, (spec.name for spec in ours.inputs), strict=True)), notes)
-    verdict = compare_pair(pair, plan, rtol=rtol, atol=atol, graph=original).verdict
+    verdict = compare_pair(pair, plan, rtol=rtol, atol=atol, graph=made.graph).verdict
     if source is not model:
-        case = next(make_cases(pair, plan, input_bounds(original, pair.aliases)))
+        assert made.graph is not None, "a TFLite file goes by its graph"
+        case = next(make_cases(pair, plan, input_bounds(made.graph, pair.aliases)))
         notes += distance_notes(model, source, {name: case.feeds[pair.aliases[name]] for name in old})
     return verdict
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from translate.errors import UsageError
 from translate.graphs import TENSORFLOW_KINDS, to_onnx
-from translate.publish import publish, staging
+from translate.provenance import comparison_options, provenance, write_provenance
+from translate.publish import next_version, publish, staging
 from translate.routes.result import Engine, NotEqualError, Result, Stages, size_on_disk, source_label, with_sample
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
     from translate.models.base import Model, Spec
+    from translate.serving import Serving
     from translate.verify.cases import InputPlan
     from translate.verify.tolerance import Allowed
 
@@ -29,6 +32,7 @@ def torch2tf(
     engine: Engine = "native",
     verify: bool = True,
     force: bool = False,
+    serving: Serving | None = None,
     plan: InputPlan | None = None,
     rtol: Allowed = None,
     atol: Allowed = None,
@@ -40,23 +44,32 @@ def torch2tf(
 
     `source`, `inputs`, `sample`, `weights` and `unsafe_load` are those of `open_model`. `output` is the folder to
     write (`default_output(source)` in the working directory when None); an existing SavedModel there is replaced
-    only with `force`, and only once the new one is proven. `plan` says on which inputs the two are compared (random
-    ones of the seeds `seed` and `seed + 1` when None, and the sample); `rtol` and `atol`, a number or one for each
-    output, give the classic test instead of the calibrated one. `progress` is called with the name of each stage as it
-    begins.
+    only with `force`, and only once the new one is proven. With `serving` a version for TF Serving is written instead,
+    which never replaces another; `force` then allows to write its configuration again.
+
+    `plan` says on which inputs the two are compared (random ones of the seeds `seed` and `seed + 1` when None, and the
+    sample); `rtol` and `atol`, a number or one for each output, give the classic test instead of the calibrated one.
+    `progress` is called with the name of each stage as it begins.
 
     Raises `UsageError` before any work when the output cannot be written, `OpenError`, `ExportError`,
     `CannotTranslateError`, and `NotEqualError` when the SavedModel fails the comparison; then nothing is written.
     """
     label = source_label(source)
     destination = Path(default_output(source) if output is None else output)
+    if serving is not None:
+        from translate.serving import check
+
+        if output is not None:
+            raise UsageError("-o and --serving are two places; give one of them")
+        check(serving, force=force)
+        destination = serving.base / str(next_version(serving.base, serving.version))
     if engine == "onnx2tf":
         from translate.converters import onnx2tf_engine
 
         onnx2tf_engine.check_installed()
     stage = Stages(progress)
     notes: list[str] = []
-    with staging(destination, force=force) as built:
+    with staging(destination, force=force and serving is None) as built:
         with stage("open"):
             from translate.models.open import open_model
 
@@ -71,26 +84,39 @@ def torch2tf(
             model = _name_inputs(model, exported, notes)
             # The passes change the graph; the verdict asks the source's own what its integers index.
             original = exported.clone()
+        options = comparison_options(inputs, plan, rtol, atol, weights=weights, sample=sample)
+        plan = with_sample(plan, sample, seed)
+        if serving is not None:
+            from translate.serving import with_batches
+
+            plan = with_batches(plan, model, serving)
         transposes = _lower(exported, built, engine, stage, notes)
         with stage("reload"):
             from translate.models.saved_model import SavedModel
 
+            # What was written refers to itself, and would lie beside what is read.
+            gc.collect()
             target = SavedModel(built)
+        from translate.comparison import Pair, compare_pair
+
+        aliases = dict(zip(source_names, (spec.name for spec in model.inputs), strict=True))
+        pair = Pair(model, target, aliases, notes)
         verdict = None
         if verify:
             with stage("verify"):
-                from translate.comparison import Pair, compare_pair
-
-                aliases = dict(zip(source_names, (spec.name for spec in model.inputs), strict=True))
-                pair = Pair(model, target, aliases, notes)
-                found = compare_pair(pair, with_sample(plan, sample, seed), rtol=rtol, atol=atol, graph=original)
-                verdict = found.verdict
+                verdict = compare_pair(pair, plan, rtol=rtol, atol=atol, graph=original).verdict
         proven = verdict is None or verdict.passed
         trainable, frozen = count_weights(target.loaded)
-        size = size_on_disk(built)
         if proven:
             with stage("publish"):
-                publish(built, destination)
+                write_provenance(built, provenance(source, model, engine, verdict, options, weights))
+                if serving is None:
+                    publish(built, destination)
+                else:
+                    from translate.serving.release import release
+
+                    destination = release(serving, built, pair, plan, original)
+        size = size_on_disk(destination if proven else built)
     result = Result(
         command="torch2tf",
         format="saved_model",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +68,8 @@ def update_weights(
         left_out = shutil.ignore_patterns(_VARIABLES.parent.name, _FINGERPRINT)
         shutil.copytree(folder, built, ignore=left_out)
         checkpoint.replace(built / _VARIABLES, values)
+        # What was proven of the old weights says nothing of these.
+        replace(manifest, provenance=None).write(built)
         publish(built, destination)
     return Carried(destination, tuple(names), tuple(notes))
 

@@ -14,6 +14,8 @@ from translate.verify.data import find_data, read_data, sizes_of
 from translate.verify.edges import CONSTANT, edge_feeds
 from translate.verify.sizes import choose_sizes
 
+_DATA = "data"
+
 
 @dataclass(frozen=True)
 class Case:
@@ -27,6 +29,11 @@ class Case:
     sizes: Mapping[str, int]
     seed: int | None
     feeds: Mapping[str, Array]
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the inputs come from a file and are not made up."""
+        return self.label.startswith(_DATA)
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,7 @@ def cases(
         yield from _made_up(specs, ranges, plan, bounds, notes)
     for path in files:
         feeds = read_data(path, specs, aliases)
-        yield Case(f"data {path.name}", sizes_of(feeds, specs, str(path)), None, feeds)
+        yield Case(f"{_DATA} {path.name}", sizes_of(feeds, specs, str(path)), None, feeds)
 
 
 def _made_up(

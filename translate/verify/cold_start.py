@@ -62,7 +62,11 @@ def cold_start(
     expected: Sequence[str] = (),
     sample: str | None = None,
     weights: str | None = None,
+    signature: str = "serving_default",
+    graph_inputs: Sequence[str] = (),
+    graph_outputs: Sequence[str] = (),
     unsafe_load: bool = False,
+    custom_objects: str | None = None,
     placement: Placement | None = None,
 ) -> ColdStart:
     """Start `source`, which is opened here as `model`, in a process of its own and run `case` once.
@@ -79,7 +83,11 @@ def cold_start(
             "expected": list(expected),
             "sample": sample,
             "weights": weights,
+            "signature": signature,
+            "graph_inputs": list(graph_inputs),
+            "graph_outputs": list(graph_outputs),
             "unsafe_load": unsafe_load,
+            "custom_objects": custom_objects,
         }
         request = {
             "source": source,

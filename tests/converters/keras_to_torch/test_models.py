@@ -325,12 +325,12 @@ def test_a_layer_without_a_row_goes_by_its_graph():
     module = convert(model, by_graph=True)
     for ours, theirs in zip(outputs(module, [values]), model(values, training=False), strict=True):
         np.testing.assert_allclose(ours, np.asarray(theirs), rtol=1e-5, atol=1e-6)
-    assert set(module.meta["by_graph"]) == {"augment", "raw", "memory"}
+    assert set(module.meta["by_graph"]) == {"raw"}
     assert isinstance(module.before, nn.Linear)
     assert {name.partition(".")[0] for name, _ in module.named_parameters()} == {"before", "raw", "memory"}
     program = export.exported(module, interface(module))
     np.testing.assert_array_equal(program.module()(torch.from_numpy(values[:1]))[0].shape, (1, 4))
-    with pytest.raises(UnsupportedError, match="augment"):
+    with pytest.raises(UnsupportedError, match="raw"):
         update_weights(model, module)
 
 
@@ -408,7 +408,7 @@ def test_a_python_package_is_written_of_it(tmp_path):
     assert torch.equal(loaded(values), module(values))
     assert loaded.state_dict().keys() == module.state_dict().keys()
     source = (tmp_path / "package" / "model.py").read_text()
-    assert "class Block(nn.Module)" in source and "class Attention(nn.Module)" in source
+    assert "class Block(nn.Module)" in source and "class MultiHeadAttention(nn.Module)" in source
     assert "translate.converters" not in source
     # What only happens in training happens in the package, too.
     assert not torch.equal(loaded.train()(values), module(values))

@@ -85,11 +85,15 @@ RUNS = [
     (SUM, [np.int64(9), np.array(True), X, np.float32(5)], [3 * X, np.stack([2 * X, 3 * X])]),
     (SUM, [np.int64(2**62), np.array(True), X, np.float32(5)], [3 * X, np.stack([2 * X, 3 * X])]),
     (SUM, [np.int64(4), np.array(False), X, np.float32(5)], [X, np.zeros([0, 3])]),
+    (SUM, [np.int64(0), np.array(True), X, np.float32(100)], [X, np.zeros([0, 3])]),
     (LAST, [np.int64(9), np.array(True), X, np.float32(5)], [3 * X]),
     (LAST, [np.int64(0), np.array(True), X, np.float32(5)], [X]),
     (RECURRENT, [random(3, 5, 2), W], recurrent(random(3, 5, 2), W)),
     (RECURRENT, [random(1, 8, 2), W], recurrent(random(1, 8, 2), W)),
     (RECURRENT, [random(2, 1, 2), W], recurrent(random(2, 1, 2), W)),
+    # No steps, which PyTorch's scan refuses.
+    (RECURRENT, [random(3, 0, 2), W], [np.zeros([0, 3, 2]), np.zeros([3, 2])]),
+    (PRODUCT, [X[:2], np.zeros([2, 0], np.float32)], [X[:2], np.zeros([2, 0])]),
     (PRODUCT, [X[:2], np.float32([[1, 2, 3], [4, 5, 6]])], [X[:2] * [6, 120], [[6, 6, 3], [-240, -60, -12]]]),
     (CHOOSE, [np.array(True), X], [np.array([*-X, *-X])]),
     (CHOOSE, [np.array(False), X[:1]], [abs(X[:1])]),
@@ -111,6 +115,13 @@ def test_the_exported_program_runs_at_all_sizes(text: str) -> None:
         if own == text:
             for actual, wanted in zip(run(*tensors(inputs)), expected, strict=True):
                 np.testing.assert_allclose(actual.numpy(), wanted, rtol=1e-5)
+
+
+def test_a_condition_that_is_always_true_is_not_tested() -> None:
+    text = RECURRENT.replace("(steps, , start)", "(steps, yes, start)").replace(
+        "two = {2}", "two = {2}, bool yes = {1}"
+    )
+    assert "while_loop" not in translated(parse(text)).code
 
 
 def test_few_steps_are_written_out_and_many_are_a_scan() -> None:

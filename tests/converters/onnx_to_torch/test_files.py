@@ -66,6 +66,16 @@ def test_the_file_tells_nothing_about_this_machine(kind, two_inputs, tmp_path):
         assert HOME not in path.read_bytes()
 
 
+def test_a_trace_is_opened_without_options_too(two_inputs, tmp_path, monkeypatch):
+    def refuse(module):
+        raise RuntimeError("it cannot be scripted")
+
+    monkeypatch.setattr(torch.jit, "script", refuse)
+    write("torchscript", two_inputs, tmp_path / "result")
+    opened, reloaded = two_inputs[0], open_model(tmp_path / "result")
+    assert [str(spec) for spec in reloaded.inputs] == [str(spec) for spec in opened.inputs]
+
+
 def test_what_torchscript_has_not_is_said(tmp_path):
     net, inputs = ZOO["cond"]()
     model = export(open_model(net, inputs=inputs))

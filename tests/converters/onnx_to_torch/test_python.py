@@ -75,7 +75,7 @@ def test_the_source_reads_as_a_person_would_write_it(blocks):
     assert "self.embed = nn.Embedding(20, 8)" in source
     assert "[Layers(norm=nn.LayerNorm(8), up=nn.Linear(8, 8)) for _ in range(3)" in source
     assert "for block in self.blocks:" in source
-    assert "norm = block.norm(" in source
+    assert "y = block.norm(x)\n            x = x + torch.relu(block.up(y))\n" in source
     assert max(map(len, source.splitlines())) <= 120
 
 

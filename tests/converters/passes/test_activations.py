@@ -72,3 +72,16 @@ def test_what_others_read_stays() -> None:
 def test_relu6() -> None:
     assert translated("y = Clip(x, zero, six)") == {"relu6": 1}
     assert translated("y = Clip(x, zero, three)") == {"clamp": 1}
+
+
+@pytest.mark.parametrize(
+    "constants",
+    ["three = {3.00001}, float zero = {0.0}", "three = {3.0}, float zero = {1e-9}"],
+)
+def test_numbers_that_are_nearly_those_of_an_activation_stay(constants: str) -> None:
+    model = ir.from_onnx_text(
+        '<ir_version: 8, opset_import: ["": 18]> g (float[n, 5] x) => (float[n, 5] y) '
+        f"<float {constants}, float six = {{6.0}}> {{ {_CLIPPED} y = Div(c, six) }}"
+    )
+    prepare_for_torch(model)
+    assert "HardSigmoid" not in [node.op_type for node in model.graph]

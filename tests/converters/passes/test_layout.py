@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx_ir as ir
 import pytest
 
 from tests.converters.passes.layout_harness import check, example, operators, parse, run, to_standard
-from translate.converters.passes.layout import CHANNELS_LAST, FUSED, channels_last
+from translate.converters.passes.layout import CHANNELS_LAST, FUSED, channels_last, cut
 from translate.converters.passes.layout.flow import minimum_cut
 
 RNG = np.random.default_rng(7)
@@ -578,3 +580,38 @@ def test_initializer_that_a_caller_may_override_is_not_constant() -> None:
     expected = run(model, feeds)
     assert channels_last(model).transposes == 3
     np.testing.assert_allclose(run(to_standard(model), feeds)[0], expected[0], rtol=1e-5, atol=1e-5)
+
+
+def mixer(blocks: int) -> ir.Model:
+    """Return blocks that multiply along either axis: each of them keeps a transpose."""
+    lines, x = [], "x"
+    for block in range(blocks):
+        across = (
+            f"t{block} = Transpose<perm=[0,2,1]>({x})\nm{block} = MatMul(t{block}, rows)\nr{block} = Relu(m{block})"
+        )
+        back = f"u{block} = Transpose<perm=[0,2,1]>(r{block})\na{block} = Add({x}, u{block})"
+        along = f"c{block} = MatMul(a{block}, columns)\nb{block} = Add(a{block}, c{block})"
+        lines += [across, back, along]
+        x = f"b{block}"
+    declared = "float[2,4,3] x, float[4,4] rows, float[3,3] columns"
+    body = "\n".join(lines)
+    weights = {"rows": weight(4, 4) / 4, "columns": weight(3, 3) / 4}
+    return parse(f"g ({declared}) => (float y) {{ {body}\ny = Relu({x}) }}", weights)
+
+
+def test_transposes_that_have_to_stay_are_not_tried_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def explored(blocks: int) -> int:
+        count = 0
+        original = cut.find_move
+
+        def counted(*given: Any) -> Any:
+            nonlocal count
+            count += 1
+            return original(*given)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(cut, "find_move", counted)
+            assert check(mixer(blocks)).transposes == blocks
+        return count
+
+    assert explored(24) < 2.5 * explored(12)

@@ -114,3 +114,11 @@ def test_broadcasting_to_both_shapes_is_what_expand_does(axes: int) -> None:
         y = np.zeros((2, 3, 1), np.float32)
         feeds = dict(zip((str(value.name) for value in model.graph.inputs), (x, y), strict=True))
         np.testing.assert_array_equal(run(model, feeds)[0], np.broadcast_to(x, (2, 3, 4)))
+
+
+@pytest.mark.parametrize(
+    ("half", "root", "count"), [(0.5, np.sqrt(2), 1), (0.500003, np.sqrt(2), 0), (0.5, 1.41421, 0)]
+)
+def test_a_gelu_with_other_numbers_stays_as_it_is_written(half: float, root: float, count: int) -> None:
+    layer = L.Lambda(lambda x: half * x * (1.0 + tf.math.erf(x / root)))
+    assert found([layer], (None, 6))[1]["Gelu"] == count

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
+import numpy as np
 import onnx_ir as ir
 import pytest
 from onnxscript.rewriter import RewriteRuleSet
 from onnxscript.rewriter.pattern import RewriteRule
 
-from translate.converters.passes.rewrite import rule_set
+from translate.converters.passes.rewrite import holds, rule_set
 
 
 def model(body: str) -> ir.Model:
@@ -82,3 +84,24 @@ def test_visitors_see_every_graph() -> None:
     )
     rule_set([rule]).apply_to_model(model("y = Add(x, z)"))
     assert seen == ["before", "after"]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ml_dtypes.bfloat16])
+def test_a_constant_holds_its_number_and_no_other(dtype: Any) -> None:
+    def value(number: Any) -> ir.Value:
+        return ir.Value(name="c", const_value=ir.tensor(np.array(number, dtype)))
+
+    step = float(ml_dtypes.finfo(dtype).eps)
+    for number in (0.0, 0.5, 3.0, np.sqrt(0.5), 1 / 6):
+        assert holds(value(number), number)
+    # Three can be written; a root may be computed in several ways, of which none is off by more than the last bit.
+    assert not holds(value(3 + 4 * step), 3.0)
+    assert holds(value(np.sqrt(0.5) + step / 2), np.sqrt(0.5)) == (dtype != "float64")
+    assert not holds(value(np.sqrt(0.5) + 2 * step), np.sqrt(0.5))
+    assert not holds(value(1e-7), 0.0)
+    assert not holds(value([0.5, 0.5]), 0.5)
+
+
+def test_what_is_no_constant_holds_nothing() -> None:
+    assert not holds(ir.Value(name="x"), 0.0)
+    assert not holds(ir.Value(name="c", const_value=ir.tensor(np.array(3))), 3.0)

@@ -12,8 +12,11 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 import tensorflow as tf
+import torch
 from onnx.reference import ReferenceEvaluator
 
+from translate.converters.onnx_to_torch.export import Program
+from translate.converters.passes import prepare_for_torch
 from translate.converters.tf_to_onnx import export
 from translate.errors import CannotTranslateError
 from translate.models.base import Spec
@@ -67,6 +70,25 @@ def check(
     return model
 
 
+def check_in_torch(
+    function: Callable[..., Any],
+    *inputs: Input | np.ndarray[Any, Any],
+    rtol: float = 1e-5,
+    atol: float = 1e-6,
+) -> ir.Model:
+    """As `check`, of the function as a PyTorch module: for operators that are not ONNX's. Returns the ONNX model."""
+    model, traced = exported(function, inputs)
+    kept = model.clone()
+    prepare_for_torch(model)
+    module = Program(model).build([None] * len(inputs), flat=True)
+    for start in (4, 7):
+        arrays = _draw(inputs, _sizes(inputs, start))
+        with torch.no_grad():
+            actual = [result.numpy() for result in module(*map(torch.from_numpy, arrays))]
+        _close(actual, traced, arrays, rtol, atol)
+    return kept
+
+
 def refuses(function: Callable[..., Any], *inputs: Input | np.ndarray[Any, Any], match: str) -> None:
     """Check that `function` is refused with a reason that `match`es."""
     with pytest.raises(CannotTranslateError, match=match):
@@ -103,8 +125,13 @@ def operators(model: ir.Model) -> list[str]:
 def _compare(
     model: ir.Model, traced: Any, arrays: Sequence[np.ndarray[Any, Any]], rtol: float, atol: float, reference: bool
 ) -> None:
+    _close(run(model, {f"x{i}": array for i, array in enumerate(arrays)}, reference), traced, arrays, rtol, atol)
+
+
+def _close(
+    actual: Sequence[Any], traced: Any, arrays: Sequence[np.ndarray[Any, Any]], rtol: float, atol: float
+) -> None:
     expected = [value.numpy() for value in tf.nest.flatten(traced(*map(tf.constant, arrays)))]
-    actual = run(model, {f"x{i}": array for i, array in enumerate(arrays)}, reference)
     assert len(actual) == len(expected)
     for ours, theirs in zip(actual, expected, strict=True):
         assert np.asarray(ours).dtype == theirs.dtype or theirs.dtype == object

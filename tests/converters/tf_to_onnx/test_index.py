@@ -68,3 +68,7 @@ def test_partition_and_stitch() -> None:
     parts = np.asarray([1, 0, 2, 1], np.int32)
     check(lambda x: tuple(tf.dynamic_partition(x, parts, 3)), floats(4, "width"))
     check(lambda x, y: tf.dynamic_stitch([[3, 0], [[1], [2]]], [x, y]), floats(2, "width"), floats(2, 1, "width"))
+
+
+def test_coordinates_of_numbers() -> None:
+    check(lambda x: tf.unravel_index(x, [3, 4, 5]), ints("n", high=60))

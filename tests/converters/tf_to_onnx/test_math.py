@@ -96,3 +96,7 @@ def test_what_hands_on_its_input() -> None:
 def test_quotients_of_negative_numbers_without_axes() -> None:
     check(lambda x: tf.reshape(x, [])[None] // 3, np.asarray([-7], np.int32))
     check(lambda x, y: x // y, np.asarray([-7, 7, -6, 0], np.int32), np.asarray([2, -2, 3, -5], np.int32))
+
+
+def test_products_with_logarithms() -> None:
+    check(tf.math.xlog1py, np.float32([0, 1, 0, 2]), np.float32([-1, 2, 3, 0.5]))

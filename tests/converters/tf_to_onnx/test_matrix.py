@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.converters.tf_to_onnx.cases import check, floats, refuses
+from tests.converters.tf_to_onnx.cases import check, check_in_torch, floats, refuses
 
 
 @pytest.mark.parametrize("k", [0, 1, -2])
@@ -23,7 +23,6 @@ def test_products_and_determinants() -> None:
     check(tf.linalg.det, floats("n", 3, 3), rtol=1e-4)
     check(tf.linalg.cross, floats("n", 3), floats("n", 3))
     check(tf.linalg.trace, floats("n", 3, 3))
-    refuses(tf.linalg.cholesky, floats("n", 3, 3), match="decomposition")
 
 
 def test_searches() -> None:
@@ -42,5 +41,9 @@ def test_inverses_of_small_matrices(size: int) -> None:
     check(lambda x, y: tf.linalg.solve(x + apart, y), floats(size, size), floats(size, "columns"), rtol=1e-4, atol=1e-5)
 
 
-def test_inverses_of_large_matrices_are_refused() -> None:
-    refuses(lambda x: tf.linalg.inv(x), floats("batch", 5, 5), match="ONNX inverts no matrices")
+@pytest.mark.parametrize("size", [1, 5, 7])
+def test_inverses_of_other_matrices(size: int) -> None:
+    apart = 5 * np.eye(size, dtype=np.float32)
+    matrix = floats("batch", size, size)
+    check_in_torch(lambda x: tf.linalg.inv(x + apart, adjoint=True), matrix, rtol=1e-4, atol=1e-5)
+    check_in_torch(lambda x, y: tf.linalg.solve(x + apart, y), matrix, floats("batch", size, 2), rtol=1e-4, atol=1e-5)

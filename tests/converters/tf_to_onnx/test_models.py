@@ -14,6 +14,7 @@ import tensorflow as tf
 from tests.converters.tf_to_onnx.cases import run
 from translate.converters.metadata import KIND, STRUCTURE
 from translate.converters.tf_to_onnx.models import from_keras, from_model, from_saved_model
+from translate.converters.weights import permuted
 from translate.errors import CannotTranslateError
 from translate.manifest import Manifest, Parameter
 from translate.models.open import open_model
@@ -150,3 +151,30 @@ def test_a_default_is_taken_where_it_is_not_named() -> None:
     assert run(from_model(GraphModel(graph.as_graph_def())), {"x": fed})[0].tolist() == [[3, 3]]
     named = from_model(GraphModel(graph.as_graph_def(), ["x", "rate"], ["y"]))
     assert run(named, {"x": fed, "rate": np.asarray(5.0, np.float32)})[0].tolist() == [[5, 5]]
+
+
+def test_weights_are_read_when_they_are_wanted() -> None:
+    net = keras.Sequential([keras.Input((3,)), L.Dense(2, name="d")])
+    model = from_keras(open_model(net))
+    kernel = net.layers[0].kernel
+    # A graph that held copies would be the model's memory once more.
+    kernel.assign(np.full((3, 2), 7.0))
+    np.testing.assert_array_equal(model.graph.initializers["d.kernel"].const_value.numpy(), np.full((3, 2), 7.0))
+
+
+def test_what_a_large_weight_is_permuted_to_is_not_kept() -> None:
+    made = []
+
+    class Counted(ir.Tensor):
+        def numpy(self) -> Any:
+            made.append(self.name)
+            return super().numpy()
+
+    for size, times in ((4, 1), (600, 2)):
+        made.clear()
+        array = np.arange(size * 1000, dtype=np.float32).reshape(size, 1000)
+        turned = permuted(Counted(array, name="w"), (1, 0), "w")
+        assert turned.shape == (1000, size)
+        for _ in range(2):
+            np.testing.assert_array_equal(turned.numpy(), array.T)
+        assert len(made) == times

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.converters.tf_to_onnx.cases import check, floats, refuses, run
+from tests.converters.tf_to_onnx.cases import check, floats, ints, refuses, run
 from translate.converters.tf_to_onnx.models import from_model
 from translate.models.tf_graph import GraphModel
 
@@ -69,3 +69,10 @@ def test_the_first_batch_normalisation(scaled: bool) -> None:
     expected = (x - mean) / np.sqrt(variance + 1e-3) * (scale if scaled else 1) + offset
     exported = from_model(GraphModel(definition))
     np.testing.assert_allclose(run(exported, {"x": x})[0], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_cross_entropy() -> None:
+    labels = np.float32([[0.2, 0.5, 0.3]])
+    check(lambda x: tuple(tf.raw_ops.SoftmaxCrossEntropyWithLogits(features=x, labels=labels)), floats(1, 3))
+    check(lambda x, y: tuple(tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=x, labels=y)),
+          floats("n", 4), ints("n", high=4))  # fmt: skip

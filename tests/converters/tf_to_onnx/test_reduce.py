@@ -73,3 +73,12 @@ def test_segments_of_every_kind(name: str) -> None:
 def test_segments_of_integers() -> None:
     ids = np.asarray([2, 0, 2], np.int32)
     check(lambda x: tf.math.unsorted_segment_max(x, ids, 4), ints(3, "width", low=-5))
+
+
+def test_older_versions() -> None:
+    R = tf.raw_ops
+    check(lambda x, y: R.InTopK(predictions=x, targets=y, k=2), floats("n", 5), ints("n"))
+    check(lambda x: R.NthElement(input=x, n=2), floats("n", 5))
+    check(lambda x: R.NthElement(input=x, n=1, reverse=True), floats("n", 5))
+    check(lambda x: tuple(R.ListDiff(x=x, y=[1, 3])), ints("n"))
+    check(lambda x: tuple(R.UniqueWithCountsV2(x=x, axis=[0])), ints("n"))

@@ -29,6 +29,7 @@ CASES: list[Callable[..., Any]] = [
     lambda x: tf.where(x > 0.0, x, 0.0),
     lambda x: tf.linalg.band_part(x, 1, 2),
     lambda x: tf.linalg.band_part(x, 0, -1),
+    lambda x: tf.linalg.band_part(x, tf.minimum(1, tf.shape(x)[0]), tf.shape(x)[0] * 0 - 1),
     lambda x: tf.cast(x, tf.int32),
     lambda x: tf.cast(x > 0.0, tf.float32),
     lambda x: tf.roll(x, [1, -2], [1, 2]),
@@ -50,3 +51,8 @@ def test_reversed_beginnings() -> None:
     lengths = np.asarray([1, 3, 0, 4], np.int32)
     check(lambda x: tf.reverse_sequence(x, lengths, seq_axis=1, batch_axis=0), floats(4, "m", 2))
     check(lambda x: tf.reverse_sequence(x, lengths, seq_axis=0, batch_axis=2), floats("m", 3, 4))
+
+
+def test_older_versions() -> None:
+    check(lambda x, y: tf.raw_ops.Concat(concat_dim=1, values=[x, y]), floats("n", 2), floats("n", 3))
+    check(lambda x: tf.raw_ops.Reverse(tensor=x, dims=[False, True, True]), floats("n", 2, 3))

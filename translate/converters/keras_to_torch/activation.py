@@ -14,14 +14,13 @@ from translate.converters.keras_to_torch.layout import any_order
 from translate.converters.keras_to_torch.stored import Stored
 from translate.converters.keras_to_torch.table import lower
 from translate.errors import UnsupportedError
+from translate.models import keras_2
 
 
 def _softmax(x: torch.Tensor, axis: Any = -1) -> torch.Tensor:
-    if isinstance(axis, list | tuple) and len(axis) == 1:
-        (axis,) = axis
-    if not isinstance(axis, int):
-        raise UnsupportedError("a softmax over several axes")
-    return F.softmax(x, dim=axis_here(axis, x.ndim))
+    axes = list(axis) if isinstance(axis, list | tuple) else [axis]
+    here = [axis_here(one, x.ndim) for one in axes]
+    return F.softmax(x, dim=here[0]) if len(here) == 1 else torch.exp(x - torch.logsumexp(x, here, True))
 
 
 def _relu(x: torch.Tensor, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Any:
@@ -52,6 +51,17 @@ def _sparse_plus(x: torch.Tensor) -> torch.Tensor:
     return torch.where(x <= -1, 0.0, torch.where(x < 1, 0.25 * (x + 1) ** 2, x))
 
 
+def _sparsemax(x: torch.Tensor, axis: int = -1) -> torch.Tensor:
+    dim = axis_here(axis, x.ndim)
+    ordered = torch.sort(x, dim=dim, descending=True)[0]
+    total = torch.cumsum(ordered, dim)
+    count = torch.cumsum(torch.ones_like(x), dim)
+    support = count * ordered > total - 1
+    # Keras adds the running sums up, not the numbers.
+    threshold = (torch.sum(torch.where(support, total, 0.0), dim, True) - 1) / torch.sum(support, dim, True)
+    return F.relu(x - threshold)
+
+
 # By Keras's names; what they take besides x has Keras's names and defaults.
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "celu": lambda x, alpha=1.0: F.celu(x, float(alpha)),
@@ -78,6 +88,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "softplus": F.softplus,
     "softsign": F.softsign,
     "sparse_plus": _sparse_plus,
+    "sparsemax": _sparsemax,
     "sparse_sigmoid": lambda x: torch.clamp(0.5 * (x + 1), 0, 1),
     "squareplus": _squareplus,
     "tanh": torch.tanh,
@@ -92,6 +103,8 @@ def activation(function: Any, x: torch.Tensor) -> Any:
         return x
     if isinstance(function, keras.Layer | keras.src.ops.operation.Operation):
         return apply(function, x)
+    if function is keras_2.hard_sigmoid:
+        return torch.clamp(0.2 * x + 0.5, 0, 1)
     name = getattr(function, "__name__", str(function))
     if getattr(keras.activations, name, None) is not function or name not in FUNCTIONS:
         raise UnsupportedError(f"the activation {name} is not covered")
@@ -122,6 +135,7 @@ _OPERATIONS: dict[str, tuple[str, tuple[str, ...]]] = {
     "Softsign": ("softsign", ()),
     "SparsePlus": ("sparse_plus", ()),
     "SparseSigmoid": ("sparse_sigmoid", ()),
+    "Sparsemax": ("sparsemax", ("axis",)),
     "Squareplus": ("squareplus", ("b",)),
     "TanhShrink": ("tanh_shrink", ()),
     "Threshold": ("threshold", ("threshold", "default_value")),
@@ -181,10 +195,8 @@ def prelu(layer: Any, x: torch.Tensor) -> Any:
 
 @lower("Softmax", layout=any_order)
 def softmax(layer: Any, x: torch.Tensor, *, mask: torch.Tensor | None = None) -> torch.Tensor:
-    """Normalise along an axis; where the mask is false, next to nothing is left.
-
-    Limits: one axis.
-    """
-    if mask is not None:
-        x = x + torch.where(mask, 0.0, -3e4 if x.dtype is torch.float16 else -1e9)
-    return _softmax(x, layer.axis)
+    """Normalise along axes; where the mask is false, nothing is left."""
+    if mask is None:
+        return _softmax(x, layer.axis)
+    seen = torch.where(mask, x, -3e4 if x.dtype is torch.float16 else -1e9)
+    return torch.where(mask, _softmax(seen, layer.axis), 0.0)

@@ -10,11 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from translate.converters.keras_to_torch.core import linear
+from translate.converters.keras_to_torch.core import product
 from translate.converters.keras_to_torch.here import parameter, submodule
 from translate.converters.keras_to_torch.layout import Flow
+from translate.converters.keras_to_torch.modules import attention_bias, masked_softmax
 from translate.converters.keras_to_torch.table import lower
-from translate.converters.onnx_to_torch.builder import record
+from translate.converters.onnx_to_torch.values import record
 from translate.errors import UnsupportedError
 
 
@@ -79,7 +80,9 @@ def multi_head_attention(
     q = _projected("query", layer._query_dense, query)
     k = _projected("key", layer._key_dense, key)
     v = _projected("value", layer._value_dense, value)
-    y, scores = _attended(q, k, v, mask, layer._inverse_sqrt_key_dim, layer._dropout, return_attention_scores)
+    may_be_empty = any(one is not None for one in (query_mask, value_mask, key_mask, attention_mask))
+    scale, with_scores = layer._inverse_sqrt_key_dim, return_attention_scores
+    y, scores = _attended(q, k, v, mask, scale, layer._dropout, with_scores, may_be_empty)
     y = _output(layer._output_dense, y)
     return (y, scores) if return_attention_scores else y
 
@@ -109,19 +112,21 @@ def grouped_query_attention(
     q = _projected("query", layer._query_dense, query)
     k = _projected("key", layer._key_dense, key).repeat_interleave(layer.num_repeats, 1)
     v = _projected("value", layer._value_dense, value).repeat_interleave(layer.num_repeats, 1)
-    y, scores = _attended(q, k, v, mask, layer._inverse_sqrt_head_dim, layer.dropout, return_attention_scores)
+    may_be_empty = any(one is not None for one in (query_mask, value_mask, key_mask, attention_mask))
+    scale, with_scores = layer._inverse_sqrt_head_dim, return_attention_scores
+    y, scores = _attended(q, k, v, mask, scale, layer.dropout, with_scores, may_be_empty)
     y = _output(layer._output_dense, y)
     return (y, scores) if return_attention_scores else y
 
 
 def _projected(part: str, dense: Any, x: torch.Tensor) -> Any:
     """Return the heads [N, H, T, K] of x [N, T, C]."""
-    return linear(part, dense._kernel, dense.bias, 1, x).transpose(1, 2)
+    return product(part, dense, 1, x).transpose(1, 2)
 
 
 def _output(dense: Any, y: torch.Tensor) -> Any:
     """Return what the heads y [N, H, T, K] make together, [N, T, C]."""
-    return linear("output", dense._kernel, dense.bias, 2, y.transpose(1, 2))
+    return product("output", dense, 2, y.transpose(1, 2))
 
 
 def _attended(
@@ -132,23 +137,26 @@ def _attended(
     scale: float,
     dropout: float,
     with_scores: bool,
+    may_be_empty: bool,
 ) -> tuple[Any, Any]:
     """Return what the heads [N, H, T, K] gather, and, if asked for, the share of each step.
 
-    `mask` is [N, T, S], or [N, H, T, S] where each head has its own.
+    `mask` is [N, T, S], or [N, H, T, S] where each head has its own; it `may_be_empty` for a step.
     """
-    bias = None
-    if mask is not None:
-        mask = mask.unsqueeze(1) if mask.ndim == 3 else mask
-        # Not -inf: a step that may look nowhere looks everywhere, as in Keras.
-        bias = torch.where(mask, 0.0, torch.finfo(query.dtype).min / 2)
+    if mask is not None and mask.ndim == 3:
+        mask = mask.unsqueeze(1)
     if not dropout and not with_scores:
+        if mask is not None and may_be_empty:
+            # PyTorch's operator for this gives wrong gradients on the CPU where a step may look nowhere.
+            every = torch.matmul(query * scale, key.transpose(2, 3))
+            seen = torch.where(mask, every, torch.finfo(every.dtype).min / 2)
+            return torch.matmul(F.softmax(seen, dim=-1), value), None
         options: dict[str, Any] = {} if math.isclose(scale, query.shape[-1] ** -0.5) else {"scale": scale}
-        if bias is not None:
-            options["attn_mask"] = bias
+        if mask is not None:
+            options["attn_mask"] = record(attention_bias, mask, query)
         return F.scaled_dot_product_attention(query, key, value, **options), None
     scores = torch.matmul(query * scale, key.transpose(2, 3))
-    scores = F.softmax(scores if bias is None else scores + bias, dim=-1)
+    scores = F.softmax(scores, dim=-1) if mask is None else record(masked_softmax, scores, mask)
     kept = submodule(lambda: nn.Dropout(dropout), {}, scores, part="dropout") if dropout else scores
     return torch.matmul(kept, value), scores
 

@@ -30,7 +30,7 @@ def conv(layer: Any, x: torch.Tensor) -> Any:
     channels = layer._kernel.shape[-2] * layer.groups
     if getattr(layer, "lora_enabled", False):
         raise UnsupportedError("LoRA that is not merged into the kernel")
-    y = _convolved(layer, x, kernel(layer._kernel), (channels, layer.filters, layer.groups), layer.bias)
+    y = convolved(layer, x, kernel(layer._kernel), (channels, layer.filters, layer.groups), layer.bias)
     return activation(layer.activation, y)
 
 
@@ -39,7 +39,7 @@ def depthwise_conv(layer: Any, x: torch.Tensor) -> Any:
     """Convolve each channel of x [N, C, *spatial] for itself."""
     channels = layer.kernel.shape[-2]
     sizes = (channels, channels * layer.depth_multiplier, channels)
-    y = _convolved(layer, x, depthwise(layer.kernel), sizes, layer.bias)
+    y = convolved(layer, x, depthwise(layer.kernel), sizes, layer.bias)
     return activation(layer.activation, y)
 
 
@@ -49,7 +49,7 @@ def separable_conv(layer: Any, x: torch.Tensor) -> Any:
     channels = layer.depthwise_kernel.shape[-2]
     features = channels * layer.depth_multiplier
     sizes = (channels, features, channels)
-    x = _convolved(layer, x, depthwise(layer.depthwise_kernel), sizes, None, part="depthwise")
+    x = convolved(layer, x, depthwise(layer.depthwise_kernel), sizes, None, part="depthwise")
     y = submodule(
         lambda: _LAYERS[layer.rank](
             features, layer.filters, 1, bias=layer.bias is not None, dtype=dtype_of(layer.pointwise_kernel)
@@ -103,7 +103,7 @@ def conv_transpose(layer: Any, x: torch.Tensor) -> Any:
     return activation(layer.activation, y)
 
 
-def _convolved(
+def convolved(
     layer: Any, x: torch.Tensor, weight: Stored, channels: tuple[int, int, int], bias: Any, part: str = ""
 ) -> Any:
     """Convolve x; `channels` are those of x, those of the result, and in how many groups they are."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,18 +15,24 @@ from torch import fx
 
 from translate.converters.keras_to_torch.graphs import Graph, graph_of, trace
 from translate.converters.keras_to_torch.interface import as_graph, input_specs, output_names, size_in_world
-from translate.converters.keras_to_torch.layout import Flow, identity
+from translate.converters.keras_to_torch.layout import Flow, Order, channels_second, identity
 from translate.converters.keras_to_torch.lowerings import TABLE
+from translate.converters.keras_to_torch.scope import Scope
 from translate.converters.keras_to_torch.stored import Stored
-from translate.converters.keras_to_torch.walk import Scope, Walk
-from translate.converters.onnx_to_torch.builder import SIZES, Builder, Value, finish, static_size
+from translate.converters.keras_to_torch.walk import Walk
+from translate.converters.onnx_to_torch.builder import SIZES, Builder, finish
 from translate.converters.onnx_to_torch.dtypes import to_torch
 from translate.converters.onnx_to_torch.export import identifier
+from translate.converters.onnx_to_torch.values import Value, static_size
+from translate.converters.passes.layout import Turned
 from translate.errors import CannotTranslateError, Problem, UnsupportedError
 from translate.models.base import Spec
 from translate.models.inputs import format_input
 
 tree = keras.tree
+
+# [N, W, C], [N, H, W, C], [N, D, H, W, C].
+_IMAGE_RANKS = (3, 4, 5)
 
 
 def missing(model: Any, inputs: Sequence[Spec] = ()) -> list[str]:
@@ -56,7 +63,12 @@ def _missing(graph: Graph) -> list[str]:
 
 
 def convert(
-    model: Any, inputs: Sequence[Spec] = (), outputs: Sequence[str] = (), *, by_graph: bool = False
+    model: Any,
+    inputs: Sequence[Spec] = (),
+    outputs: Sequence[str] = (),
+    *,
+    by_graph: bool = False,
+    channels_first: bool = False,
 ) -> fx.GraphModule:
     """Return a Keras model as a module whose layers are those of the model, under their names, in evaluation mode.
 
@@ -66,8 +78,31 @@ def convert(
     `meta["parameters"]` gives for each Keras weight's path where it is here, `meta["interface"]` is an ONNX graph
     without nodes for those who write the module. With `by_graph` a layer that no
     row covers becomes a module that was made of its TensorFlow graph; `meta["by_graph"]` says of each such layer why.
-    Raises `CannotTranslateError` naming every layer that cannot be translated.
+    `meta["permutes"]` counts the permutations of activations. With `channels_first`, each input `[N, *spatial, C]` is
+    `[N, C, *spatial]` if that leaves fewer of them, and so is each output that is made so; `meta["channels_first"]`
+    says which. Raises `CannotTranslateError` naming every layer that cannot be translated.
     """
+    turned = frozenset[str]()
+    module = _converted(model, inputs, outputs, by_graph, channels_first, turned)
+    if channels_first:
+        for name, value in zip(module.meta["inputs"], interface(module).graph.inputs, strict=True):
+            if value.shape is None or value.shape.rank() not in _IMAGE_RANKS:
+                continue
+            trial = _converted(model, inputs, outputs, by_graph, channels_first, turned | {name})
+            if trial.meta["permutes"] < module.meta["permutes"]:
+                module, turned = trial, turned | {name}
+    return module
+
+
+def _converted(
+    model: Any,
+    inputs: Sequence[Spec],
+    outputs: Sequence[str],
+    by_graph: bool,
+    channels_first: bool,
+    turned: Collection[str],
+) -> fx.GraphModule:
+    """Do what `convert` says, with the inputs that are called `turned` channels first."""
     try:
         graph = _graph_of(model, inputs)
     except UnsupportedError as error:
@@ -76,14 +111,21 @@ def convert(
     symbolic = any(isinstance(dim, str) for spec in specs for dim in spec.shape or ())
     walk = Walk(SIZES if symbolic else SIZES[:2], by_graph)
     scope = Scope(walk.sizes)
-    flows = _placeholders(scope.builder, specs)
+    orders = {spec.name: channels_second(len(spec.shape or ())) for spec in specs if spec.name in turned}
+    specs = tuple(_turned(spec, orders) for spec in specs)
+    flows = _placeholders(scope.builder, specs, orders)
     names = list(outputs) or output_names(model, graph)
     with scope.builder.recording():
         scope.builder.locate(flows[0].value)
         result = walk.run(scope, graph, flows)
         if walk.problems:
             raise CannotTranslateError("PyTorch", walk.problems)
-        leaves = [leaf.ordered(identity(leaf.rank)) for leaf in tree.flatten(result)]
+        ends = tree.flatten(result)
+        made_so = {name: end.order for name, end in zip(names, ends, strict=True) if channels_first and _is_image(end)}
+        leaves = [
+            end.value if name in made_so else end.ordered(identity(end.rank))
+            for name, end in zip(names, ends, strict=True)
+        ]
         structure = _structure(result)
         shaped = _shaped(structure, names, leaves)
         scope.builder.graph.output(scope.builder.create_arg(shaped))
@@ -97,6 +139,8 @@ def convert(
     module.meta["stored"] = _stored(module, walk.stored)
     module.meta["parameters"] = {_path(model, one.variable): name for name, one in module.meta["stored"].items()}
     module.meta["by_graph"] = walk.reasons
+    module.meta["permutes"] = _permutes(module)
+    module.meta["channels_first"] = Turned(orders, made_so)
     module.meta["interface"] = as_graph(specs, results, structure)
     return module
 
@@ -105,32 +149,6 @@ def interface(module: fx.GraphModule) -> ir.Model:
     """Return what `convert`'s module takes and returns, as those who write its formats ask for it."""
     described: ir.Model = module.meta["interface"]
     return described
-
-
-def update_weights(model: Any, module: fx.GraphModule) -> None:
-    """Carry the weights of a module that `convert` made of `model`, and that was trained since, back into it.
-
-    Raises `UnsupportedError` where a layer was translated by its graph.
-    """
-    if module.meta["by_graph"]:
-        names = ", ".join(module.meta["by_graph"])
-        raise UnsupportedError(f"weights cannot be carried back into layers that were translated by graph: {names}")
-    tensors = dict(module.named_parameters(remove_duplicate=False)) | dict(module.named_buffers(remove_duplicate=False))
-    arrays: dict[int, Any] = {}
-    variables: dict[int, Any] = {}
-    stored: Mapping[str, Stored] = module.meta["stored"]
-    own = {id(variable) for variable in model.weights}
-    for name, one in stored.items():
-        key = id(one.variable)
-        if key not in own:
-            raise ValueError(f"{name} is not a weight of the model {model.name}")
-        variables[key] = one.variable
-        old = arrays.get(key)
-        if old is None:
-            old = keras.ops.convert_to_numpy(one.variable)
-        arrays[key] = one.put(old, tensors[name].detach().cpu().numpy())
-    for key, array in arrays.items():
-        variables[key].assign(np.ascontiguousarray(array))
 
 
 def _graph_of(model: Any, inputs: Sequence[Spec]) -> Graph:
@@ -147,11 +165,34 @@ def _graph_of(model: Any, inputs: Sequence[Spec]) -> Graph:
     return trace(model, [], symbols)
 
 
-def _placeholders(builder: Builder, specs: Sequence[Spec]) -> list[Flow]:
+def _turned(spec: Spec, orders: Mapping[str, Order]) -> Spec:
+    if spec.name not in orders or spec.shape is None:
+        return spec
+    return replace(spec, shape=tuple(spec.shape[axis] for axis in orders[spec.name]))
+
+
+def _is_image(end: Flow) -> bool:
+    return end.rank in _IMAGE_RANKS and end.order == channels_second(end.rank)
+
+
+def _permutes(module: fx.GraphModule) -> int:
+    """Count the permutations of what is computed, those of a graph inside as often as it is called."""
+    count = 0
+    for node in module.graph.nodes:
+        if node.op == "call_method":
+            count += node.target in ("permute", "transpose") and node.args[0].op != "get_attr"
+        elif node.op in ("call_module", "get_attr"):
+            part = operator.attrgetter(str(node.target))(module)
+            count += _permutes(part) if isinstance(part, fx.GraphModule) else 0
+    return count
+
+
+def _placeholders(builder: Builder, specs: Sequence[Spec], orders: Mapping[str, Order]) -> list[Flow]:
+    """Make the inputs, of which `orders` says how those of their axes lie that are not in Keras's order."""
     flows = []
     first: dict[str, tuple[Value, int]] = {}
     for spec in specs:
-        if spec.dtype == "str" or spec.shape is None:
+        if spec.dtype in ("str", "string") or spec.shape is None:
             raise CannotTranslateError("PyTorch", [Problem("InputLayer", spec.name, 0, "PyTorch has no strings")])
         dtype = to_torch(np.empty(0, spec.dtype)).dtype
         examples = [
@@ -163,7 +204,7 @@ def _placeholders(builder: Builder, specs: Sequence[Spec]) -> list[Flow]:
             if isinstance(dim, str):
                 # torch.export knows then that it is one size.
                 builder.same_sizes[builder.node_of(value), axis] = first.setdefault(dim, (value, axis))
-        flows.append(Flow(value))
+        flows.append(Flow(value, orders.get(spec.name)))
     return flows
 
 

@@ -13,6 +13,7 @@ from torch import nn
 from translate.converters.keras_to_torch.activation import activation
 from translate.converters.keras_to_torch.here import parameter, submodule, tensor_in
 from translate.converters.keras_to_torch.layout import Flow, any_order, identity
+from translate.converters.keras_to_torch.quantized import is_quantized, quantized_embedding, quantized_linear
 from translate.converters.keras_to_torch.stored import flat, kernel, matrix
 from translate.converters.keras_to_torch.table import lower
 from translate.errors import UnsupportedError
@@ -33,6 +34,8 @@ def dense(layer: Any, x: torch.Tensor) -> Any:
     Limits: no LoRA that is not merged.
     """
     _check_lora(layer)
+    if is_quantized(layer):
+        return activation(layer.activation, quantized_linear("", layer, x.shape[-1], layer.units, x))
     inputs, outputs = layer._kernel.shape
     y = submodule(
         lambda: nn.Linear(inputs, outputs, bias=layer.use_bias, dtype=dtype_of(layer._kernel)),
@@ -54,15 +57,34 @@ def einsum_dense(layer: Any, x: torch.Tensor) -> Any:
     Limits: no LoRA that is not merged.
     """
     _check_lora(layer)
-    rank = len(layer._kernel.shape)
+    shape = kernel_shape(layer)
     equation = layer.equation.replace(" ", "")
-    contracted = _contracted(equation, rank)
-    if contracted and (layer.bias is None or tuple(layer.bias.shape) == tuple(layer._kernel.shape[contracted:])):
-        y = linear("", layer._kernel, layer.bias, contracted, x)
+    contracted = _contracted(equation, len(shape))
+    if contracted and (layer.bias is None or tuple(layer.bias.shape) == shape[contracted:]):
+        y = product("", layer, contracted, x)
+    elif is_quantized(layer):
+        raise UnsupportedError(f"it is quantized ({layer.quantization_mode}), and {equation} is no product of matrices")
     else:
         y = torch.einsum(_spelt_out(equation, x.ndim), x, parameter("weight", layer._kernel))
         y = y if layer.bias is None else y + parameter("bias", layer.bias)
     return activation(layer.activation, y)
+
+
+def kernel_shape(dense: Any) -> tuple[int, ...]:
+    """Return the shape of the kernel that an EinsumDense has, or had before Keras put two of its columns in a byte."""
+    shape = dense.original_kernel_shape if dense.quantization_mode == "int4" else dense._kernel.shape
+    return tuple(shape)
+
+
+def product(part: str, dense: Any, inputs: int, x: torch.Tensor) -> Any:
+    """Multiply the last `inputs` axes of x by the kernel of an EinsumDense, quantized or not, and add its bias."""
+    if not is_quantized(dense):
+        return linear(part, dense._kernel, dense.bias, inputs, x)
+    shape = kernel_shape(dense)
+    into, out = shape[:inputs], shape[inputs:]
+    x = x.flatten(x.ndim - inputs) if inputs > 1 else x
+    y = quantized_linear(part, dense, _product(into), _product(out), x)
+    return torch.unflatten(y, -1, out) if len(out) > 1 else y
 
 
 def linear(part: str, weight: Any, bias: Any, inputs: int, x: torch.Tensor) -> Any:
@@ -117,31 +139,45 @@ def _mask_of_embedding(layer: Any, inputs: Flow, mask: Any) -> Any:
 def embedding(layer: Any, x: torch.Tensor) -> Any:
     """Look the rows of a table up."""
     _check_lora(layer)
+    if is_quantized(layer):
+        return quantized_embedding(layer, x if x.dtype in (torch.int64, torch.int32) else x.to(torch.int32))
     return _looked_up(layer, x)
 
 
 def _looked_up(layer: Any, x: torch.Tensor, part: str = "") -> Any:
     table = layer._embeddings
     x = x if x.dtype in (torch.int64, torch.int32) else x.to(torch.int32)
-    return submodule(
+    found = submodule(
         lambda: nn.Embedding(table.shape[0], table.shape[1], dtype=dtype_of(table)),
         {"weight": table},
         x,
         part=part,
     )
+    return _cast(found, getattr(torch, layer.compute_dtype))
 
 
 @lower("ReversibleEmbedding", mask=_mask_of_embedding)
 def reversible_embedding(layer: Any, x: torch.Tensor, *, reverse: bool = False) -> Any:
     """Look the rows of a table up, or multiply by it what came of them: logits.
 
-    Limits: the way back needs an earlier call of the layer, and no `logit_soft_cap`.
+    Limits: the way back needs an earlier call of the layer, if the weights are tied.
     """
     if not reverse:
         return _looked_up(layer, x, "embedding")
-    if not layer.tie_weights or layer.logit_soft_cap is not None:
-        raise UnsupportedError("weights that are not tied, or a cap on the logits")
-    return F.linear(x, tensor_in("embedding", "weight"))
+    dtype = x.dtype if layer.reverse_dtype is None else getattr(torch, layer.reverse_dtype)
+    if layer.tie_weights:
+        weight = tensor_in("embedding", "weight")
+    else:
+        weight = parameter("reverse_weight", kernel(layer.reverse_embeddings), as_stored=True)
+    if layer.reverse_dtype is None:
+        dtype = torch.promote_types(dtype, weight.dtype)
+    logits = F.linear(_cast(x, dtype), _cast(weight, dtype))
+    cap = layer.logit_soft_cap
+    return logits if cap is None else torch.tanh(logits / cap) * cap
+
+
+def _cast(x: Any, dtype: torch.dtype) -> Any:
+    return x if x.dtype is dtype else x.to(dtype)
 
 
 @lower("Identity", "ActivityRegularization", layout=any_order)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,10 +20,14 @@ tree = keras.tree
 
 @dataclass(frozen=True)
 class Graph:
-    """What Keras has recorded: a `keras.Function`, of whose inputs the last ones are `weights`, variables."""
+    """What Keras has recorded: a `keras.Function`, of whose inputs the last ones are `weights`, variables.
+
+    `owner` is the layer or model whose `call` it is, if somebody wrote one.
+    """
 
     function: Any
     weights: tuple[Any, ...] = ()
+    owner: Any = None
 
     @property
     def inputs(self) -> list[Any]:
@@ -69,8 +75,10 @@ def trace(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Gra
     try:
         with _symbolic_weights(operation) as weights:
             outputs = operation.call(*args, **kwargs)
-        symbols = [symbol for _, symbol in weights]
-        return Graph(keras.Function([*inputs, *symbols], outputs), tuple(weight for weight, _ in weights))
+        # What no operation has read has no history that Keras could follow.
+        used = [(weight, symbol) for weight, symbol in weights if hasattr(symbol, "_keras_history")]
+        function = keras.Function([*inputs, *(symbol for _, symbol in used)], outputs)
+        return Graph(function, tuple(weight for weight, _ in used), operation)
     except Exception as error:
         # A layer's call is anybody's code.
         reason = (str(error).strip().splitlines() or [""])[0][:200]
@@ -109,3 +117,38 @@ def automatic_masks(node: Any, known: Mapping[int, Any]) -> set[str]:
         for name, value in node.arguments.kwargs.items()
         if name.endswith("mask") and all(leaf is None or id(leaf) in carried for leaf in tree.flatten(value))
     }
+
+
+def names_of(graph: Graph, is_inside: bool) -> dict[int, str]:
+    """Return names for the layers that nobody has named, whose names Keras has counted through: by their ids.
+
+    A layer that is an attribute of the `owner` is called like it, one in a list `blocks.0`. In a model that `is_inside`
+    of such an owner the layers are counted anew, so that two equal models have equal names.
+    """
+    if graph.owner is not None:
+        found: dict[int, str] = {}
+        for attribute, value in vars(graph.owner).items():
+            if attribute.startswith("_"):
+                continue
+            if isinstance(value, keras.Layer):
+                found.setdefault(id(value), attribute)
+            elif isinstance(value, list | tuple):
+                found.update(
+                    {id(one): f"{attribute}.{i}" for i, one in enumerate(value) if isinstance(one, keras.Layer)}
+                )
+        layers = (node.operation for node in graph.nodes())
+        return {id(one): found[id(one)] for one in layers if id(one) in found and _counted(one)}
+    names: dict[int, str] = {}
+    counts: Counter[str] = Counter()
+    for node in graph.nodes() if is_inside else ():
+        base = _counted(node.operation)
+        if base and id(node.operation) not in names:
+            names[id(node.operation)] = f"{base}_{counts[base]}" if counts[base] else base
+            counts[base] += 1
+    return names
+
+
+def _counted(operation: Any) -> str:
+    """Return the class's name in snake case if Keras has named an operation by it and a number, else nothing."""
+    base: str = keras.src.utils.naming.to_snake_case(type(operation).__name__)
+    return base if re.fullmatch(rf"{base}(_\d+)?", operation.name) else ""

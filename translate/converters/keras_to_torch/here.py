@@ -12,13 +12,15 @@ import keras
 import torch
 from torch import nn
 
+from translate.converters.keras_to_torch.functional import PRODUCTS, as_function, mixed
 from translate.converters.keras_to_torch.layout import Flow, Order, identity
 from translate.converters.keras_to_torch.stored import Stored, same
-from translate.converters.onnx_to_torch.builder import Value, builder
 from translate.converters.onnx_to_torch.dtypes import to_torch
+from translate.converters.onnx_to_torch.values import Value, builder
 
 if TYPE_CHECKING:
-    from translate.converters.keras_to_torch.walk import Scope, Walk
+    from translate.converters.keras_to_torch.scope import Scope
+    from translate.converters.keras_to_torch.walk import Walk
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,35 @@ def submodule(
     path = place.scope.path(place, part)
     key = id(place.operation), part
     made = place.walk.made.get(key)
+    dtype = compute_dtype(place.operation)
     if made is None:
-        made = place.walk.made[key] = make().eval()
+        made = make().eval()
+        if type(made) in PRODUCTS and dtype not in (None, next(made.parameters()).dtype):
+            made = mixed(made)
+        place.walk.made[key] = made
         for name, value in stored.items():
             if value is not None:
                 fill(made, name, value if isinstance(value, Stored) else same(value))
     place.scope.hang(path, made)
-    return cast(torch.Tensor, builder().create_proxy("call_module", path, args, kwargs))
+    # A layer whose weights have another dtype than it computes in, and of which there is no kind that takes that.
+    other = type(made) in PRODUCTS and dtype not in (None, next(made.parameters()).dtype)
+    if builder().parent is None and not other:
+        return cast(torch.Tensor, builder().create_proxy("call_module", path, args, kwargs))
+    tensors: dict[str, Any] = {
+        name: place.scope.weight(f"{path}.{name}", tensor)
+        for name, tensor in [*made.named_parameters(), *made.named_buffers()]
+    }
+    if isinstance(made, tuple(PRODUCTS)) and dtype is not None:
+        tensors = {name: tensor if tensor.dtype is dtype else tensor.to(dtype) for name, tensor in tensors.items()}
+    return cast(torch.Tensor, as_function(made, tensors, *args))
+
+
+def compute_dtype(operation: Any) -> torch.dtype | None:
+    """Return the dtype that a layer brings inputs and weights to, if they are floats; None where it takes any."""
+    if not isinstance(operation, keras.Layer) or not operation.autocast:
+        return None
+    dtype = getattr(torch, operation.compute_dtype or "float32", None)
+    return dtype if isinstance(dtype, torch.dtype) and dtype.is_floating_point else None
 
 
 def made_before(part: str = "") -> nn.Module | None:
@@ -110,8 +134,11 @@ def tensor_of(stored: Stored) -> torch.Tensor:
     return to_torch(array).clone().contiguous()
 
 
-def parameter(name: str, stored: Stored | Any, *, buffer: bool = False) -> Any:
-    """Return a tensor of its own, which hangs at the Keras layer's place as `name`."""
+def parameter(name: str, stored: Stored | Any, *, buffer: bool = False, as_stored: bool = False) -> Any:
+    """Return a tensor of its own, which hangs at the Keras layer's place as `name`.
+
+    It comes in the dtype that the layer computes in, or with `as_stored` in that of the variable.
+    """
     stored = stored if isinstance(stored, Stored) else same(stored)
     place = here()
     tensor = place.walk.tensors.get((id(stored.variable), name))
@@ -121,7 +148,11 @@ def parameter(name: str, stored: Stored | Any, *, buffer: bool = False) -> Any:
             tensor = nn.Parameter(tensor, requires_grad=bool(stored.variable.trainable))
         place.walk.tensors[id(stored.variable), name] = tensor
         place.walk.stored[id(tensor)] = stored
-    return place.scope.weight(place.scope.path(place, name), tensor)
+    weight = place.scope.weight(place.scope.path(place, name), tensor)
+    dtype = compute_dtype(place.operation)
+    if as_stored or dtype in (None, weight.dtype) or not weight.dtype.is_floating_point:
+        return weight
+    return weight.to(dtype)
 
 
 def tensor_in(part: str, name: str) -> Any:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
+from translate.converters.onnx_to_torch.values import static_size
+
 # The axis of Keras's tensor that stands at each place.
 Order: TypeAlias = tuple[int, ...]
 # The order that a layer wants for a tensor of a number of axes; None where any will do, if all inputs have the same.
@@ -41,6 +43,13 @@ class Flow:
         return self._values[order]
 
 
+def shape_of(value: Any, order: Order, letters: str) -> str:
+    """Return a shape as it is written, `[N, 64, H, W]`: for a size that is open the letter of Keras's axis."""
+    sizes = [static_size(value, axis) for axis in range(value.ndim)]
+    named = (letters[axis] if size is None else str(size) for axis, size in zip(order, sizes, strict=True))
+    return f"[{', '.join(named)}]"
+
+
 def identity(rank: int) -> Order:
     """Return Keras's own order."""
     return tuple(range(rank))
@@ -63,8 +72,8 @@ def channels_first(layer: Any, rank: int) -> Order:
 
 
 def channels_first_video(layer: Any, rank: int) -> Order:
-    """Take tensors as [N, T, C, *spatial], states as [N, C, *spatial], by the layer's own `data_format`."""
-    spatial = layer.rank
+    """Take tensors as [N, T, C, *spatial], states as [N, C, *spatial], by the `data_format` of the layer's cell."""
+    spatial = layer.cell.rank
     if layer.data_format == "channels_first" or rank < spatial + 2:
         return identity(rank)
     return channels_second(rank) if rank == spatial + 2 else (0, 1, rank - 1, *range(2, rank - 1))

@@ -24,20 +24,17 @@ _FUNCTIONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def _check_ranks(xs: Sequence[torch.Tensor]) -> None:
-    if len({x.ndim for x in xs}) > 1:
-        raise UnsupportedError("tensors of different numbers of axes")
+def _of_one_rank(xs: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """Give all tensors as many axes as the one with most of them has, by axes of size 1 behind the batch."""
+    rank = max(x.ndim for x in xs)
+    return [x[(slice(None), *[None] * (rank - x.ndim))] if x.ndim < rank else x for x in xs]
 
 
 def _register(name: str, function: Callable[[Any, Any], Any]) -> None:
     @lower(name, layout=any_order, mask=merged)
     def row(layer: Any, xs: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Combine the inputs element by element.
-
-        Limits: inputs of the same number of axes.
-        """
-        _check_ranks(xs)
-        return reduce(function, xs)
+        """Combine the inputs element by element."""
+        return reduce(function, _of_one_rank(xs))
 
 
 for _name, _function in _FUNCTIONS.items():
@@ -46,12 +43,8 @@ for _name, _function in _FUNCTIONS.items():
 
 @lower("Average", layout=any_order, mask=merged)
 def average(layer: Any, xs: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Average the inputs.
-
-    Limits: inputs of the same number of axes.
-    """
-    _check_ranks(xs)
-    return reduce(_FUNCTIONS["Add"], xs) / len(xs)
+    """Average the inputs."""
+    return reduce(_FUNCTIONS["Add"], _of_one_rank(xs)) / len(xs)
 
 
 def _mask_of_concatenate(layer: Any, inputs: Sequence[Flow], masks: Any) -> Any:

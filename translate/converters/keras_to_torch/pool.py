@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from translate.converters.keras_to_torch.here import made_before, submodule
-from translate.converters.keras_to_torch.layout import channels_first
+from translate.converters.keras_to_torch.here import axis_here, made_before, submodule
+from translate.converters.keras_to_torch.layout import any_order, channels_first
 from translate.converters.keras_to_torch.masks import stopped
 from translate.converters.keras_to_torch.table import lower
 from translate.converters.onnx_to_torch.windows import Window
@@ -54,6 +54,10 @@ def max_pool(layer: Any, x: torch.Tensor) -> Any:
     spatial = len(window.kernel)
     if padding is None:
         x, padding = window.pad(x, float("-inf")), (0,) * spatial
+    if spatial == 1 and not isinstance(x.size(2), int):
+        # torch.export would fix the length in a pool of one dimension.
+        flat = F.max_pool2d(x.unsqueeze(-1), (*window.kernel, 1), (*window.strides, 1), (*padding, 0))
+        return flat.squeeze(-1)
     made: Any = made_before()
     if made is not None and made.padding != _plain(padding):
         # It is called on tensors of several sizes.
@@ -110,10 +114,13 @@ def global_average_pool(layer: Any, x: torch.Tensor) -> torch.Tensor:
     return torch.mean(x, tuple(range(2, x.ndim)), bool(layer.keepdims))
 
 
-@lower("GlobalAveragePooling1D", layout=channels_first, mask=stopped)
+@lower("GlobalAveragePooling1D", layout=any_order, mask=stopped)
 def global_average_pool_1d(layer: Any, x: torch.Tensor, *, mask: torch.Tensor | None = None) -> torch.Tensor:
     """Average the steps of each channel; steps that are masked do not count."""
+    steps, channels = (2, 1) if layer.data_format == "channels_first" else (1, 2)
+    steps, channels = axis_here(steps, 3), axis_here(channels, 3)
     if mask is None:
-        return torch.mean(x, 2, bool(layer.keepdims))
-    counted = mask.unsqueeze(1).to(x.dtype)
-    return (x * counted).sum(2, bool(layer.keepdims)) / counted.sum(2, bool(layer.keepdims))
+        return torch.mean(x, steps, bool(layer.keepdims))
+    counted = mask.unsqueeze(channels)
+    total = torch.where(counted, x, 0.0).sum(steps, bool(layer.keepdims))
+    return total / counted.sum(steps, bool(layer.keepdims))

@@ -1,4 +1,4 @@
-"""Preprocessing of numbers and images, and augmentation, which does nothing when the model is used."""
+"""Preprocessing of numbers and images."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 import keras
 import torch
-import torch.nn.functional as F
 
-from translate.converters.keras_to_torch.here import apply, constant
-from translate.converters.keras_to_torch.layout import channels_first
+from translate.converters.keras_to_torch.here import apply, constant, order_here
+from translate.converters.keras_to_torch.layout import any_order, channels_first
+from translate.converters.keras_to_torch.resizing import fitted, resized, rounded
 from translate.converters.keras_to_torch.table import lower
-from translate.converters.onnx_to_torch.builder import record, static_size
+from translate.converters.onnx_to_torch.values import static_size
 from translate.errors import UnsupportedError
 
 
@@ -21,7 +21,7 @@ def _compute_dtype(layer: Any) -> torch.dtype:
     return dtype
 
 
-@lower("Rescaling")
+@lower("Rescaling", layout=any_order)
 def rescaling(layer: Any, x: torch.Tensor) -> torch.Tensor:
     """Multiply by a scale and add an offset."""
     if x.dtype is not _compute_dtype(layer):
@@ -32,13 +32,15 @@ def rescaling(layer: Any, x: torch.Tensor) -> torch.Tensor:
 
 
 def _number(name: str, value: Any, x: torch.Tensor) -> Any:
+    """Return a number, or numbers for each place of the last axes, with their axes in the order of x."""
     array = keras.ops.convert_to_numpy(value)
     if array.ndim == 0:
         return float(array)
+    array = array.reshape([1] * (x.ndim - array.ndim) + list(array.shape)).transpose(order_here(x.ndim))
     return constant(name, array.astype(str(x.dtype).removeprefix("torch.")))
 
 
-@lower("Pipeline")
+@lower("Pipeline", layout=any_order)
 def pipeline(layer: Any, x: torch.Tensor) -> Any:
     """Apply layers one after the other."""
     for one in layer.layers:
@@ -48,57 +50,44 @@ def pipeline(layer: Any, x: torch.Tensor) -> Any:
 
 @lower("Resizing", layout=channels_first)
 def resizing(layer: Any, x: torch.Tensor) -> torch.Tensor:
-    """Resize images to a height and width.
+    """Resize images to a height and width; before, they may be cropped or padded to its proportions.
 
-    Limits: bilinear and nearest interpolation, without antialiasing, cropping or padding.
+    Limits: batches of images, without labels or boxes.
     """
-    extra = layer.antialias or layer.crop_to_aspect_ratio or layer.pad_to_aspect_ratio
-    if layer.interpolation not in ("bilinear", "nearest") or extra or x.ndim != 4:
-        raise UnsupportedError(f"{layer.interpolation} interpolation, antialiasing, cropping or padding")
-    if layer.interpolation == "nearest":
-        return F.interpolate(x, (layer.height, layer.width), mode="nearest-exact")
-    return F.interpolate(x.to(_compute_dtype(layer)), (layer.height, layer.width), mode="bilinear", align_corners=False)
+    _check_batch(x)
+    size = (layer.height, layer.width)
+    y = fitted(x, size, layer.crop_to_aspect_ratio, layer.pad_to_aspect_ratio, float(layer.fill_value))
+    return rounded(resized(y, size, layer.interpolation, layer.antialias), x.dtype)
 
 
 @lower("CenterCrop", layout=channels_first)
 def center_crop(layer: Any, x: torch.Tensor) -> torch.Tensor:
-    """Cut the middle out.
+    """Cut the middle out; images that are too small are cropped to its proportions and resized.
 
-    Limits: images whose size is known and at least that of the crop.
+    Limits: batches of images whose size is known, without labels or boxes.
     """
-    sizes = [static_size(x, axis) for axis in (x.ndim - 2, x.ndim - 1)]
-    wanted = (layer.height, layer.width)
-    if any(size is None or size < want for size, want in zip(sizes, wanted, strict=True)):
-        raise UnsupportedError("images that are smaller than the crop, or of open size")
-    top, left = (int((size or 0) - want) // 2 for size, want in zip(sizes, wanted, strict=True))
-    return x[..., top : top + layer.height, left : left + layer.width].to(_compute_dtype(layer))
+    _check_batch(x)
+    height, width = static_size(x, 2), static_size(x, 3)
+    if height is None or width is None:
+        raise UnsupportedError("images of open size")
+    x = x.to(_compute_dtype(layer))
+    if height < layer.height or width < layer.width:
+        size = (layer.height, layer.width)
+        return resized(fitted(x, size, crop=True, pad=False), size, "bilinear", antialias=False)
+    top, left = (height - layer.height) // 2, (width - layer.width) // 2
+    return x[..., top : top + layer.height, left : left + layer.width]
 
 
-@lower("Discretization")
-def discretization(layer: Any, x: torch.Tensor) -> torch.Tensor:
-    """Say between which boundaries a number is.
+@lower("MaxNumBoundingBoxes", layout=any_order)
+def max_num_bounding_boxes(layer: Any, x: torch.Tensor) -> torch.Tensor:
+    """Hand images on.
 
-    Limits: the output mode "int".
+    Limits: no bounding boxes.
     """
-    if layer.output_mode != "int":
-        raise UnsupportedError(f"the output mode {layer.output_mode}")
-    boundaries = constant("boundaries", keras.ops.convert_to_numpy(layer.bin_boundaries).astype("float32"))
-    return torch.bucketize(x, boundaries, right=True, out_int32=True)
+    _check_batch(x)
+    return x
 
 
-@lower("CategoryEncoding")
-def category_encoding(layer: Any, x: torch.Tensor, *, count_weights: Any = None) -> Any:
-    """Write categories as vectors: one for each, or one for all of a sample.
-
-    Limits: no weights.
-    """
-    if count_weights is not None:
-        raise UnsupportedError("weights of the categories")
-    places = record(torch.arange, layer.num_tokens)
-    dtype = _compute_dtype(layer)
-    x = x.to(torch.int64)
-    if layer.output_mode == "one_hot":
-        x = x.squeeze(-1) if x.ndim > 1 and static_size(x, x.ndim - 1) == 1 else x
-        return (x.unsqueeze(-1) == places).to(dtype)
-    hot = (x.unsqueeze(-1) == places).to(dtype)
-    return torch.amax(hot, -2) if layer.output_mode == "multi_hot" else hot.sum(-2)
+def _check_batch(x: Any) -> None:
+    if isinstance(x, dict) or x.ndim != 4:
+        raise UnsupportedError("images that are no batch, or come with labels or boxes")

@@ -9,7 +9,12 @@ from torch import nn
 
 from translate.converters.keras_to_torch.here import axis_here, submodule
 from translate.converters.keras_to_torch.layout import any_order, channels_second
-from translate.converters.keras_to_torch.modules import GaussianDropout, GaussianNoise, SharedDropout
+from translate.converters.keras_to_torch.modules import (
+    GaussianDropout,
+    GaussianNoise,
+    SharedAlphaDropout,
+    SharedDropout,
+)
 from translate.converters.keras_to_torch.table import lower
 from translate.errors import UnsupportedError
 
@@ -27,20 +32,25 @@ def dropout(layer: Any, x: torch.Tensor) -> torch.Tensor:
 
 def _shared_axes(layer: Any, x: torch.Tensor) -> tuple[int, ...]:
     """Return the axes, as they are held, along which all elements have one fate."""
-    if len(layer.noise_shape) != x.ndim or any(size not in (None, 1) for size in layer.noise_shape):
-        raise UnsupportedError(f"the noise_shape {layer.noise_shape}")
-    return tuple(sorted(axis_here(axis, x.ndim) for axis, size in enumerate(layer.noise_shape) if size == 1))
+    shape = layer.noise_shape
+    places = [axis_here(axis, x.ndim) for axis in range(x.ndim)]
+    if len(shape) != x.ndim or any(n not in (None, 1, x.shape[axis]) for n, axis in zip(shape, places, strict=True)):
+        raise UnsupportedError(f"the noise_shape {shape}")
+    return tuple(sorted(axis for n, axis in zip(shape, places, strict=True) if n == 1))
 
 
 @lower("AlphaDropout", layout=any_order)
 def alpha_dropout(layer: Any, x: torch.Tensor) -> torch.Tensor:
     """Set a share of the elements to what keeps mean and variance, in training.
 
-    Limits: no `noise_shape`.
+    Those that `noise_shape` has one size for go together.
     """
-    if layer.noise_shape is not None:
-        raise UnsupportedError("a noise_shape")
-    return submodule(lambda: nn.AlphaDropout(layer.rate), {}, x) if layer.rate else x
+    if not layer.rate:
+        return x
+    if layer.noise_shape is None:
+        return submodule(lambda: nn.AlphaDropout(layer.rate), {}, x)
+    axes = _shared_axes(layer, x)
+    return submodule(lambda: SharedAlphaDropout(layer.rate, axes), {}, x)
 
 
 def _channels(layer: Any, rank: int) -> Any:

@@ -9,12 +9,15 @@ import keras
 import torch
 from torch import nn
 
-from translate.converters.keras_to_torch.cells import loop
+from translate.converters.keras_to_torch.cells import Cell, cell_of, loop
+from translate.converters.keras_to_torch.conv_lstm import conv_lstm_cell
 from translate.converters.keras_to_torch.core import dtype_of
-from translate.converters.keras_to_torch.here import apply, here, submodule
+from translate.converters.keras_to_torch.here import apply, constant, here, submodule
+from translate.converters.keras_to_torch.layout import Order, channels_first_video, identity
+from translate.converters.keras_to_torch.modules import keep_states, pack_steps, unpack_steps
 from translate.converters.keras_to_torch.stored import Stored, added, gates
 from translate.converters.keras_to_torch.table import lower
-from translate.converters.onnx_to_torch.builder import record
+from translate.converters.onnx_to_torch.values import record
 from translate.errors import UnsupportedError
 
 # Which of Keras's gates each of PyTorch's is: i f g o of i f c o, r z n of z r h.
@@ -25,6 +28,8 @@ _MODULES: dict[Any, Any] = {keras.layers.LSTM: nn.LSTM, keras.layers.GRU: nn.GRU
 def _is_native(layer: Any) -> bool:
     """Say whether torch.nn has the layer."""
     if type(layer) not in _MODULES or layer.cell.recurrent_dropout:
+        return False
+    if layer.compute_dtype != layer.variable_dtype:
         return False
     if isinstance(layer, keras.layers.SimpleRNN):
         return layer.activation in (keras.activations.tanh, keras.activations.relu)
@@ -87,27 +92,47 @@ def _freeze_second_bias(part: str) -> None:
 def _sequence(
     layer: Any, x: torch.Tensor, mask: torch.Tensor | None, states: Sequence[Any] | None, part: str
 ) -> tuple[Any, list[Any]]:
-    """Run a layer over x [N, T, C] in its direction: outputs [N, T, H], last states [N, H]."""
-    if layer.stateful:
-        raise UnsupportedError("a state that is kept from call to call")
+    """Run a layer over x [N, T, C] in its direction: outputs [N, T, H], last states [N, H].
+
+    A stateful layer begins where its last call ended.
+    """
+    if not layer.stateful:
+        return _from(layer, x, mask, states, part)
+    arrays = [keras.ops.convert_to_numpy(state) for state in keras.tree.flatten(layer.states)]
+    if _is_conv_lstm(layer):
+        arrays = [array.transpose(channels_first_video(layer, array.ndim)) for array in arrays]
+    prefix = f"{part}_" if part.endswith("_layer") else ""
+    kept = [constant(f"{prefix}state_{i}", array) for i, array in enumerate(arrays)]
+    first = [state.clone() for state in kept] if states is None else states
+    y, last = _from(layer, x, mask, first, part)
+    return record(keep_states, y, last, kept), last
+
+
+def _from(
+    layer: Any, x: torch.Tensor, mask: torch.Tensor | None, states: Sequence[Any] | None, part: str
+) -> tuple[Any, list[Any]]:
+    """Run a layer from the states that it is given; none are zero."""
     if layer.go_backwards:
         x = torch.flip(x, [1])
         mask = None if mask is None else torch.flip(mask, [1])
-    if not _is_native(layer) or (mask is not None and layer.return_state):
-        return loop(layer, x, mask, states, part)
+    if not _is_native(layer) or (mask is not None and (layer.return_state or layer.stateful)):
+        return loop(layer, _cell(layer, x, part), x, mask, states)
     x = _dropped(layer, x, part)
     first = None if states is None else [state.unsqueeze(0) for state in states]
     if mask is None:
         y, last = _native([layer], x, first, part)
         return y, [state[0] for state in last]
-    # The steps that count are brought to the front; each masked step then repeats the output of the step before it.
-    order = torch.argsort(torch.logical_not(mask).to(torch.uint8), dim=1, stable=True)
-    x = x.gather(1, order.unsqueeze(2).expand(-1, -1, x.size(2)))
-    y, _ = _native([layer], x, first, part)
-    count = torch.cumsum(mask.to(torch.int64), dim=1).unsqueeze(2)
-    y = y.gather(1, torch.clamp(count - 1, min=0).expand(-1, -1, y.size(2)))
-    kept = mask.unsqueeze(2) if layer.zero_output_for_mask else count > 0
-    return torch.where(kept, y, 0.0), []
+    y, _ = _native([layer], record(pack_steps, x, mask), first, part)
+    y = record(unpack_steps, y, mask)
+    return torch.where(mask.unsqueeze(2), y, 0.0) if layer.zero_output_for_mask else y, []
+
+
+def _cell(layer: Any, x: Any, part: str) -> Cell:
+    return conv_lstm_cell(layer.cell, x, part) if _is_conv_lstm(layer) else cell_of(layer.cell, x.size(0), part)
+
+
+def _is_conv_lstm(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.ConvLSTM1D | keras.layers.ConvLSTM2D | keras.layers.ConvLSTM3D)
 
 
 def _dropped(layer: Any, x: torch.Tensor, part: str) -> torch.Tensor:
@@ -119,7 +144,7 @@ def _dropped(layer: Any, x: torch.Tensor, part: str) -> torch.Tensor:
 
 
 def _needs_parts(layer: Any, given: Collection[str]) -> bool:
-    plain = _is_native(layer) and not layer.cell.dropout
+    plain = _is_native(layer) and not layer.cell.dropout and not layer.stateful
     return "mask" in given or not plain
 
 
@@ -134,12 +159,31 @@ def rnn(
 ) -> torch.Tensor | tuple[torch.Tensor, ...]:
     """Run over x [N, T, C]; a masked step repeats the output and leaves the state as it is.
 
-    Limits: not stateful, no recurrent dropout; Keras's own cells.
+    A stateful layer keeps its states in buffers, which zeros put back.
+
+    Limits: custom cells of Keras's operations, whose states start at zero.
     """
     states = None if initial_state is None else keras.tree.flatten(initial_state)
-    y, last = _sequence(layer, x, mask, states, "" if here().path else "rnn")
+    return _returned(layer, *_sequence(layer, x, mask, states, "" if here().path else "rnn"))
+
+
+def _returned(layer: Any, y: torch.Tensor, last: Sequence[Any]) -> torch.Tensor | tuple[torch.Tensor, ...]:
     y = y if layer.return_sequences else y[:, -1]
     return (y, *last) if layer.return_state else y
+
+
+@lower(
+    *("ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"),
+    layout=channels_first_video,
+    own=lambda layer, given: True,
+    mask=_mask_of_rnn,
+)
+def conv_lstm(
+    layer: Any, x: torch.Tensor, *, initial_state: Any = None, mask: torch.Tensor | None = None
+) -> torch.Tensor | tuple[torch.Tensor, ...]:
+    """Run over a video x [N, T, C, *spatial], the gates being convolutions of the image and of the state."""
+    states = None if initial_state is None else keras.tree.flatten(initial_state)
+    return _returned(layer, *_sequence(layer, x, mask, states, ""))
 
 
 def _is_one_module(layer: Any) -> bool:
@@ -163,11 +207,23 @@ def _mask_of_bidirectional(layer: Any, inputs: Any, mask: Any) -> Any:
     return [one, one] if layer.merge_mode is None else [one]
 
 
-@lower("Bidirectional", own=_directions_need_parts, mask=_mask_of_bidirectional)
+@lower("LSTMCell", "GRUCell", "SimpleRNNCell", "StackedRNNCells", own=lambda layer, given: True)
+def cell(layer: Any, x: torch.Tensor, *, states: Any) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Take one step from the states before it: the output for x [N, C], and the states after it."""
+    one = cell_of(layer, x.size(0), "")
+    return one.step(one.prepare(x), keras.tree.flatten(states))
+
+
+def _layout_of_bidirectional(layer: Any, rank: int) -> Order:
+    inner = layer.forward_layer
+    return channels_first_video(inner, rank) if _is_conv_lstm(inner) else identity(rank)
+
+
+@lower("Bidirectional", layout=_layout_of_bidirectional, own=_directions_need_parts, mask=_mask_of_bidirectional)
 def bidirectional(
     layer: Any, x: torch.Tensor, *, initial_state: Any = None, mask: torch.Tensor | None = None
 ) -> torch.Tensor | tuple[torch.Tensor, ...]:
-    """Run a recurrent layer over x [N, T, C] in both directions.
+    """Run a recurrent layer over x in both directions.
 
     Limits: those of the layer.
     """
@@ -189,13 +245,14 @@ def bidirectional(
         back, second = _sequence(backward, x, mask, None if states is None else states[half:], "backward_layer")
         last = first + second
         ahead, back = (ahead, torch.flip(back, [1])) if layer.return_sequences else (ahead[:, -1], back[:, -1])
-    merged = _merged(layer.merge_mode, ahead, back)
+    channels = _layout_of_bidirectional(layer, ahead.ndim).index(ahead.ndim - 1)
+    merged = _merged(layer.merge_mode, ahead, back, channels)
     return (*merged, *last) if layer.return_state else merged[0] if len(merged) == 1 else merged
 
 
-def _merged(mode: str | None, ahead: torch.Tensor, back: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def _merged(mode: str | None, ahead: torch.Tensor, back: torch.Tensor, axis: int) -> tuple[torch.Tensor, ...]:
     if mode == "concat":
-        return (torch.cat([ahead, back], -1),)
+        return (torch.cat([ahead, back], axis),)
     if mode == "sum":
         return (ahead + back,)
     if mode == "ave":

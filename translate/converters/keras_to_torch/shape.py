@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from translate.converters.keras_to_torch.here import submodule
 from translate.converters.keras_to_torch.layout import Flow, channels_first, channels_second
 from translate.converters.keras_to_torch.table import lower
-from translate.converters.onnx_to_torch.builder import static_size
 from translate.converters.onnx_to_torch.shapes import product
+from translate.converters.onnx_to_torch.values import static_size
 from translate.errors import UnsupportedError
 
 
@@ -37,7 +37,10 @@ def reshape(layer: Any, x: torch.Tensor) -> torch.Tensor | Flow:
     sizes = list(layer.target_shape)
     if x.ndim == 2 and len(sizes) > 1 and all(size == 1 for size in sizes[:-1]):
         # Channels for a convolution, as those of a squeeze and excitation.
-        return Flow(x.reshape(-1, sizes[-1], *sizes[:-1]), channels_second(len(sizes) + 1))
+        ones = (None,) * (len(sizes) - 1)
+        known = static_size(x, 1) == sizes[-1]
+        y = x[(slice(None), slice(None), *ones)] if known else x.reshape(-1, sizes[-1], *sizes[:-1])
+        return Flow(y, channels_second(len(sizes) + 1))
     rest = product(x.shape[1:])
     if sizes.count(-1) == 1 and isinstance(rest, int):
         others = -product(sizes)

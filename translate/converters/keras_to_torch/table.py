@@ -1,6 +1,6 @@
 """The table of Keras's layers and operations: class → one small function that says it in PyTorch.
 
-A row is plain PyTorch code. It is called with the layer and with `Value`s (`onnx_to_torch/builder.py`), which write
+A row is plain PyTorch code. It is called with the layer and with `Value`s (`onnx_to_torch/values.py`), which write
 down what is done with them; its parameters have the names that Keras's `call` gives them, the first one excepted.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from translate.converters.keras_to_torch.layout import Layout, as_keras
-from translate.converters.keras_to_torch.not_done import NOT_DONE
+from translate.converters.keras_to_torch.not_done import NOT_DONE, NOT_DONE_OPERATIONS
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -27,7 +27,8 @@ class Row:
     outputs from the layer, the mask that came with its input and the `Flow`s of its inputs; without it the mask is
     handed on as Keras's base layer does. `own` says of a layer and the names of the tensors that it is called with
     whether that makes a module of its own, with several layers in it. `drops_masks` is said of the layer that takes the
-    masks off its inputs, so that no layer after it sees them.
+    masks off its inputs, so that no layer after it sees them. `own_dtype` is said of the operation that returns another
+    dtype than Keras's symbolic tensors say.
     """
 
     part: str
@@ -37,6 +38,7 @@ class Row:
     mask: Callable[..., Any] | None
     own: Callable[[Any, Collection[str]], bool] | None
     drops_masks: bool
+    own_dtype: bool
 
     @property
     def limits(self) -> str:
@@ -49,6 +51,7 @@ class Table:
 
     def __init__(self) -> None:
         self.not_done = dict(NOT_DONE)
+        self.not_done_operations = dict(NOT_DONE_OPERATIONS)
         self._rows: dict[tuple[str, str], Row] = {}
 
     def lower(
@@ -59,6 +62,7 @@ class Table:
         mask: Callable[..., Any] | None = None,
         own: Callable[[Any, Collection[str]], bool] | None = None,
         drops_masks: bool = False,
+        own_dtype: bool = False,
     ) -> Callable[[Function], Function]:
         """Register the decorated function as the row of the classes called `names`.
 
@@ -69,7 +73,7 @@ class Table:
             for name in names:
                 if (part, name) in self._rows:
                     raise ValueError(f"{part}.{name} is in the table twice")
-                self._rows[part, name] = Row(part, name, function, layout, mask, own, drops_masks)
+                self._rows[part, name] = Row(part, name, function, layout, mask, own, drops_masks, own_dtype)
             return function
 
         return register

@@ -67,10 +67,10 @@ class Table:
 
         return register
 
-    def lower_unary(self, functions: Mapping[str, Callable[..., Any]]) -> None:
+    def lower_unary(self, functions: Mapping[str, Callable[..., Any]], *, domain: str = "") -> None:
         """Register operators of one input that the target has under another name, with the same meaning."""
         for op_type, function in functions.items():
-            self.lower(op_type)(_unary(function))
+            self.lower(op_type, domain=domain)(_unary(function))
 
     def _add(self, row: Lowering) -> None:
         versions = self._rows.setdefault((row.domain, row.op_type), {})

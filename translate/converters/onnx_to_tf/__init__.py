@@ -1,5 +1,5 @@
 """ONNX → TensorFlow: the table of lowerings, and the SavedModel that it makes."""
 
-from translate.converters.onnx_to_tf.export import preflight, save
+from translate.converters.onnx_to_tf.export import preflight, save, save_methods
 
-__all__ = ["preflight", "save"]
+__all__ = ["preflight", "save", "save_methods"]

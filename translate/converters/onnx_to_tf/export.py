@@ -14,7 +14,7 @@ from translate.converters.lowering import Interpreter
 from translate.converters.lowering.bind import Form
 from translate.converters.lowering.interpret import LARGEST_HOST_BYTES
 from translate.converters.lowering.table import opset_of
-from translate.converters.metadata import ORIGIN, PERMUTATION, STRUCTURE, other_names, source_name
+from translate.converters.metadata import KIND, ORIGIN, PERMUTATION, STRUCTURE, other_names, source_name
 from translate.converters.onnx_to_tf.dtypes import tf_dtype
 from translate.converters.onnx_to_tf.lowerings import TABLE
 from translate.converters.onnx_to_tf.target import TensorFlowTarget, scope_name, static_shape
@@ -59,6 +59,32 @@ def save(model: ir.Model, directory: Path) -> None:
     manifest(program).write(directory)
 
 
+def save_methods(models: Mapping[str, ir.Model], directory: Path) -> None:
+    """Write several graphs of one module as a SavedModel with a signature for each, and each weight once.
+
+    The loaded object has a function for each, too: `loaded.decode(...)` returns what the signature `decode` does.
+    Raises `CannotTranslateError` naming every node that has no lowering.
+    """
+    programs: dict[str, Program] = {}
+    for name, model in models.items():
+        programs[name] = Program(model, list(programs.values()))
+    root = _Trackable()
+    functions = {name: _flat(program) for name, program in programs.items()}
+    variables: dict[str, tf.Variable] = {}
+    for name, program in programs.items():
+        for value, variable in program.variables.items():
+            # Large constants are called by numbers, which mean something else in another graph.
+            own = str(value.name) if KIND in value.metadata_props else f"{value.name}_{name}"
+            variables.setdefault(own, variable)
+    _hang_variables(root, variables)
+    for name, function in functions.items():
+        setattr(root, name, function)
+    tf.saved_model.save(root, str(directory), signatures=functions)
+    # Of a weight that several read, the first says how it is stored.
+    written = [manifest(program).parameters for program in reversed(programs.values())]
+    Manifest(parameters={name: one for part in written for name, one in part.items()}).write(directory)
+
+
 def module(model: ir.Model) -> Any:
     """Return `model` as a TensorFlow object that can be called, trained and saved.
 
@@ -71,11 +97,7 @@ def module(model: ir.Model) -> Any:
 
 def _root(program: Program) -> Any:
     structured = _structure(program.structure, program.outputs)
-
-    @tf.function(input_signature=program.specs(), autograph=False)
-    def flat(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        # Identity: a signature may not return its own input, and an output keeps its name.
-        return {name: tf.identity(value) for name, value in program(*inputs).items()}
+    flat = _flat(program)
 
     @tf.function(input_signature=program.specs(), autograph=False)
     def call(*inputs: tf.Tensor) -> Any:
@@ -84,25 +106,48 @@ def _root(program: Program) -> Any:
     root = _Callable()
     setattr(root, "__call__", call)  # noqa: B010  # the object's own, found before the class's
     root.serving_default = flat
-    root.variables = list(program.variables.values())
-    root.trainable_variables = [variable for variable in root.variables if variable.trainable]
-    for value, variable in program.variables.items():
-        _hang(root, str(value.name).split("."), variable)
+    _hang_variables(root, {str(value.name): variable for value, variable in program.variables.items()})
     return root
+
+
+def _flat(program: Program) -> Any:
+    @tf.function(input_signature=program.specs(), autograph=False)
+    def flat(*inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        # Identity: a signature may not return its own input, and an output keeps its name.
+        return {name: tf.identity(value) for name, value in program(*inputs).items()}
+
+    return flat
+
+
+def _hang_variables(root: Any, variables: Mapping[str, tf.Variable]) -> None:
+    root.variables = list(variables.values())
+    root.trainable_variables = [variable for variable in root.variables if variable.trainable]
+    for name, variable in variables.items():
+        _hang(root, name.split("."), variable)
 
 
 class Program:
     """The graph of `model` as a Python function on tensors, and the variables that it reads.
 
     Calling it in a `tf.function` builds the graph. Its arguments are the model's inputs in order; it returns a dict
-    of tensors (or lists of them, for ONNX sequences) by output name.
+    of tensors (or lists of them, for ONNX sequences) by output name. Weights that `others` have, it reads there.
     """
 
-    def __init__(self, model: ir.Model) -> None:
+    def __init__(self, model: ir.Model, others: Sequence[Program] = ()) -> None:
         self._model = model
         self.structure = model.metadata_props.get(STRUCTURE)
         self.outputs = [source_name(value) for value in model.graph.outputs]
-        self.variables = {value: _variable(value, trainable) for value, trainable in variables_of(model).items()}
+        known = {str(v.name): (v, one) for other in reversed(others) for v, one in other.variables.items()}
+        self.variables: dict[ir.Value, tf.Variable] = {}
+        # How to turn the axes of those that another program stores in another order.
+        self._turns: dict[ir.Value, tuple[int, ...]] = {}
+        for value, trainable in variables_of(model).items():
+            if KIND in value.metadata_props and str(value.name) in known:
+                theirs, self.variables[value] = known[str(value.name)]
+                if _permutation(theirs) != _permutation(value):
+                    self._turns[value] = _turn(_order(theirs), _order(value))
+            else:
+                self.variables[value] = _variable(value, trainable)
         initializers = model.graph.initializers.values()
         self._constants = {value: _array(value) for value in initializers if value not in self.variables}
         # What each value of the graph became when it was last built: a tensor, a host value, a list.
@@ -116,7 +161,7 @@ class Program:
         """Build the graph on `inputs`; raises `CannotTranslateError` naming every node that has no lowering."""
         graph, target = self._model.graph, TensorFlowTarget()
         bindings: dict[ir.Value, Any] = dict(zip(graph.inputs, inputs, strict=True)) | self._constants
-        bindings |= {value: tf.convert_to_tensor(variable) for value, variable in self.variables.items()}
+        bindings |= {value: self._read(value) for value in self.variables}
         interpreter = Interpreter(TABLE, self._model.opset_imports, target)
         results = interpreter.run(graph, bindings)
         self.built = interpreter.values
@@ -124,6 +169,10 @@ class Program:
             result if result is None or isinstance(result, list) else target.tensor(result) for result in results
         ]
         return dict(zip(self.outputs, results, strict=True))
+
+    def _read(self, value: ir.Value) -> tf.Tensor:
+        tensor = tf.convert_to_tensor(self.variables[value])
+        return tf.transpose(tensor, self._turns[value]) if value in self._turns else tensor
 
 
 def manifest(program: Program) -> Manifest:
@@ -152,6 +201,15 @@ def manifest(program: Program) -> Manifest:
 def _permutation(value: ir.Value) -> Permutation:
     text = value.metadata_props.get(PERMUTATION)
     return None if text is None else tuple(int(axis) for axis in text.split(","))
+
+
+def _order(value: ir.Value) -> tuple[int, ...]:
+    return _permutation(value) or tuple(range(len(_array(value).shape)))
+
+
+def _turn(theirs: Sequence[int], ours: Sequence[int]) -> tuple[int, ...]:
+    """Return the permutation that makes a tensor stored in the order `theirs` one in the order `ours`."""
+    return tuple(list(theirs).index(axis) for axis in ours)
 
 
 def variables_of(model: ir.Model) -> dict[ir.Value, bool]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 
 from translate.converters.lowering import Context
-from translate.converters.onnx_to_torch.builder import record
 from translate.converters.onnx_to_torch.dtypes import torch_dtype
 from translate.converters.onnx_to_torch.shapes import Size
-from translate.converters.onnx_to_torch.table import lower
+from translate.converters.onnx_to_torch.table import LAYERS, lower
+from translate.converters.onnx_to_torch.values import record
 from translate.converters.operators.attention import allowed
 
 Outputs = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]
@@ -92,6 +93,34 @@ def attention(
     exposed = weights if qk_matmul_output_mode == 3 else exposed
     y = torch.matmul(weights, every_v)
     return _join_heads(y) if packed else y, k, v, exposed
+
+
+@lower("Attention", domain=LAYERS)
+def attention_layer(
+    q: torch.Tensor,
+    k: torch.Tensor,
+    v: torch.Tensor,
+    mask: torch.Tensor | None = None,
+    *,
+    scale: float,
+    query_order: tuple[int, ...],
+    key_order: tuple[int, ...],
+    value_order: tuple[int, ...],
+    result_order: tuple[int, ...],
+) -> torch.Tensor:
+    """Attend with q, k, v that their orders bring to [N, heads, Q or K, D]; `mask` is added to [N, heads, Q, K].
+
+    The result is [N, heads, Q, D], in `result_order`.
+    """
+    q, k, v = _in_order(q, query_order), _in_order(k, key_order), _in_order(v, value_order)
+    return _in_order(F.scaled_dot_product_attention(q, k, v, mask, scale=scale), result_order)
+
+
+def _in_order(x: torch.Tensor, order: Sequence[int]) -> torch.Tensor:
+    moved = [axis for axis, source in enumerate(order) if axis != source]
+    if len(moved) == 2:
+        return x.transpose(*moved)
+    return x.permute(*order) if moved else x
 
 
 def _is_wide_enough(softmax_precision: int | None, dtype: torch.dtype) -> bool:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from translate.converters.onnx_to_torch.builder import record
 from translate.converters.onnx_to_torch.control import over_time
+from translate.converters.onnx_to_torch.values import record
 from translate.converters.operators.rnn import BACKWARDS, named_activations
 
 Activation = Callable[[torch.Tensor], torch.Tensor]

@@ -3,12 +3,14 @@
 PyTorch's `cond`, `while_loop` and `scan` are called as operators (torch.ops.higher_order), not by their functions in
 `torch`: those compile what they are given, and fix sizes of 1 while they do.
 
-A loop that stacks what its steps make becomes a `scan`, which runs at least once. Where a condition ends it, a
-`while_loop` runs first, to find out after how many steps.
+A loop that stacks what its steps make becomes a `scan`. Where a condition ends it, a `while_loop` runs first, to find
+out after how many steps. A `scan` takes one step at least: where there may be none, it is given one on zeros then, and
+what comes of that is dropped.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +21,10 @@ import torch
 from torch import fx
 
 from translate.converters.lowering import Context
-from translate.converters.onnx_to_torch.builder import DEAD, Builder, Value, builder, is_recording, record
-from translate.converters.onnx_to_torch.shapes import Symbolic, axis_from_start, entries, tensor
+from translate.converters.onnx_to_torch.builder import Builder
+from translate.converters.onnx_to_torch.shapes import Size, axis_from_start, entries, is_number, tensor
 from translate.converters.onnx_to_torch.table import lower
+from translate.converters.onnx_to_torch.values import DEAD, Value, builder, is_recording, record, static_size
 from translate.errors import UnsupportedError
 
 # So many steps are easier to read, and faster, one after the other than as a loop.
@@ -80,7 +83,7 @@ def loop(
     """Run `body` up to `trip_count` times while its first output holds; return what it carries and what it stacks.
 
     Limits: a loop that carries a sequence, or a tensor whose shape changes, must have a trip count and conditions that
-    are known when translating. One that stacks and whose trip count is a size of an input must run at least once.
+    are known when translating.
     """
     carried = list(v_initial)
 
@@ -108,7 +111,7 @@ def loop(
         if result is None:
             raise UnsupportedError(f"{why}, and how often it runs is not known")
         return result
-    conditional = cond is not None or _known(trial.results.going) is not True
+    conditional = going is not True or _known(trial.results.going) is not True
     if endless and not conditional:
         raise UnsupportedError("it never ends")
     if not trial.results.stacked:
@@ -116,20 +119,18 @@ def loop(
         return tuple(_while(step, limit, cond, carried, conditional)[1])
     if conditional:
         limit = None if endless else tensor(trip_count).reshape([])
-        steps, final = _while(step, limit, cond, carried, conditional)
-        return *final, *_stacked_up_to(steps.item(), step, carried)
+        steps, _ = _while(step, limit, cond, carried, conditional, detached=True)
+        return _counted(step, steps.item(), carried)
     (number,) = entries(trip_count)
-    if isinstance(trip_count, Symbolic | np.ndarray):
-        return _scan(step, [record(torch.arange, number)], carried)
-    _, final = _while(step, tensor(trip_count).reshape([]), None, carried, conditional=False)
-    return *final, *_stacked_up_to(number, step, carried)
+    return _counted(step, number, carried)
 
 
-def _stacked_up_to(number: Any, step: Step, carried: Sequence[Any]) -> list[Any]:
-    """Return what `number` steps stack, which may be none."""
-    at_least_one = record(torch.sym_max, number, 1)
-    results = _scan(step, [record(torch.arange, at_least_one)], carried)
-    return [result[:number] for result in results[len(carried) :]]
+def _counted(step: Step, number: Size, carried: Sequence[Any]) -> tuple[Any, ...]:
+    """Run `step` `number` times; return what it carries in the end, and what is stacked."""
+    missing = _missing(number)
+    # torch.export sees by the maximum that a computed number of steps is one at least.
+    count = number if is_number(missing, 0) else record(torch.sym_max, number + missing, 1)
+    return _scan(step, [record(torch.arange, count)], carried, number, missing)
 
 
 @lower("Scan", since=9)
@@ -143,10 +144,7 @@ def scan(
     scan_output_directions: tuple[int, ...] | None = None,
     context: Context,
 ) -> tuple[Any, ...]:
-    """Run `body` on one slice of each scan input after the other; return its final state and what it stacks.
-
-    Limits: at least one slice.
-    """
+    """Run `body` on one slice of each scan input after the other; return its final state and what it stacks."""
     split = len(initial_state_and_scan_inputs) - num_scan_inputs
     state, scanned = list(initial_state_and_scan_inputs[:split]), initial_state_and_scan_inputs[split:]
     axes = scan_input_axes or (0,) * num_scan_inputs
@@ -219,7 +217,8 @@ def _along(step: Step, xs: list[Any], carried: Sequence[Any]) -> tuple[Any, ...]
         return written
     if not _recorded(step, [_slices(x) for x in xs], carried).keeps_shapes():
         raise UnsupportedError("the shape of what it carries changes")
-    return _scan(step, xs, carried)
+    missing = _missing(length)
+    return _scan(step, [_with_rows(x, 0, missing) for x in xs], carried, length, missing)
 
 
 # What a value is in each world of the outer graph.
@@ -266,8 +265,27 @@ def _recorded(step: Step, inputs: Sequence[_Examples], carried: Sequence[Any]) -
     return _Recorded(inner, slots, state, results)
 
 
-def _scan(step: Step, xs: list[Any], carried: Sequence[Any]) -> tuple[Any, ...]:
-    """Run `step` on each slice of `xs`; return what it carries in the end, and what is stacked."""
+def _missing(number: Size) -> Size:
+    """Return how many steps a scan of `number` steps lacks: 1 where there are none, 0 otherwise.
+
+    torch.export takes sizes for 2 or more; this expression it keeps.
+    """
+    return 0 if isinstance(number, int) and number else 1 // (number + 1)
+
+
+def _with_rows(x: Any, axis: int, count: Size) -> Any:
+    """Return `x` with `count` more zeros at the end of `axis`."""
+    if is_number(count, 0):
+        return x
+    zeros = x.new_zeros([count if i == axis else size for i, size in enumerate(x.shape)])
+    return torch.cat([x, zeros], axis)
+
+
+def _scan(step: Step, xs: list[Any], carried: Sequence[Any], number: Size, missing: Size) -> tuple[Any, ...]:
+    """Run `step` on each slice of `xs`; return what it carries in the end, and what is stacked.
+
+    What comes of the slices after the first `number`, which are `missing` of them, is dropped.
+    """
     outer = builder()
     body = _recorded(step, [_slices(x) for x in xs], carried)
     with body.graph.recording():
@@ -277,12 +295,36 @@ def _scan(step: Step, xs: list[Any], carried: Sequence[Any]) -> tuple[Any, ...]:
     body.graph.take([*body.state, *body.inputs, *captured])
     # torch.export tells what is carried from what is captured by the tensor that it is.
     start = [v.clone() if any(v is w for w in (*captured, *carried[:i])) else v for i, v in enumerate(carried)]
-    call = (outer.hold(body.graph, "step"), start, xs, tuple(captured))
-    return tuple(outer.record("call_function", torch.ops.higher_order.scan, call, {}))
+    # What is read by place must have the first place, also where there are none.
+    read = [_readable(value, missing, body.graph) for value in captured]
+    call = (outer.hold(body.graph, "step"), start, xs, tuple(read))
+    outputs = tuple(outer.record("call_function", torch.ops.higher_order.scan, call, {}))
+    if is_number(missing, 0):
+        return outputs
+    after, stacked = outputs[: len(start)], outputs[len(start) :]
+    ran = record(torch.full, [], number) > 0
+    return *(torch.where(ran, y, x) for x, y in zip(start, after, strict=True)), *(y[:number] for y in stacked)
 
 
-def _while(step: Step, limit: Any, cond: Any, carried: Sequence[Any], conditional: bool) -> tuple[Any, tuple[Any, ...]]:
-    """Run `step` while it says so (if `conditional`), up to `limit` times; return how often it ran, and the state."""
+def _readable(value: Value, count: Size, graph: Builder) -> Value:
+    """Return `value` with `count` more rows along the axes that steps in `graph` read by computed places."""
+    axes = set[int]()
+    for user in graph.node_of(value).users:
+        if user.target is operator.getitem and isinstance(user.args[1], tuple):
+            axes |= {axis for axis, place in enumerate(user.args[1]) if isinstance(place, fx.Node)}
+    for axis in axes:
+        if static_size(value, axis) is None:
+            value = _with_rows(value, axis, count)
+    return value
+
+
+def _while(
+    step: Step, limit: Any, cond: Any, carried: Sequence[Any], conditional: bool, detached: bool = False
+) -> tuple[Any, tuple[Any, ...]]:
+    """Run `step` while it says so (if `conditional`), up to `limit` times; return how often it ran, and the state.
+
+    A loop that is only run to count is `detached`: it has no gradient.
+    """
     outer = builder()
     start = [record(torch.zeros, [], dtype=torch.int64)]
     if conditional:
@@ -307,7 +349,11 @@ def _while(step: Step, limit: Any, cond: Any, carried: Sequence[Any], conditiona
     captured = _captured(test, body.graph)
     test.take([*slots, *captured])
     body.graph.take([*before, *body.state, *captured])
-    call = (outer.hold(test, "going_on"), outer.hold(body.graph, "step"), (*start, *carried), tuple(captured))
+    states: list[Any] = [*start, *carried]
+    taken: list[Any] = list(captured)
+    if detached:
+        states, taken = ([value.detach() for value in values] for values in (states, taken))
+    call = (outer.hold(test, "going_on"), outer.hold(body.graph, "step"), tuple(states), tuple(taken))
     number, *final = outer.record("call_function", torch.ops.higher_order.while_loop, call, {})
     return number, tuple(final[1:] if conditional else final)
 

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from translate.converters.onnx_to_torch.builder import Value, record
 from translate.converters.onnx_to_torch.layers import layer
 from translate.converters.onnx_to_torch.shapes import Size
 from translate.converters.onnx_to_torch.table import lower
 from translate.converters.onnx_to_torch.tensor import pad_constant
+from translate.converters.onnx_to_torch.values import Value, record
 from translate.converters.onnx_to_torch.windows import Window, spatial_rank
 from translate.converters.operators.windows import explicit, halves
 

@@ -19,16 +19,18 @@ from translate.converters.lowering.bind import Form
 from translate.converters.lowering.interpret import LARGEST_HOST_BYTES, Target
 from translate.converters.lowering.table import opset_of
 from translate.converters.metadata import KEEP, STRUCTURE, other_names, source_name
-from translate.converters.onnx_to_torch.builder import SIZES, Builder, Value, Weight, finish
+from translate.converters.onnx_to_torch.builder import SIZES, Builder, finish
 from translate.converters.onnx_to_torch.dtypes import to_torch, torch_dtype
 from translate.converters.onnx_to_torch.layers import Layers
 from translate.converters.onnx_to_torch.lowerings import TABLE
 from translate.converters.onnx_to_torch.target import TorchInterpreter
+from translate.converters.onnx_to_torch.values import Value, Weight
 from translate.converters.torch_recurrence import opaque_recurrence, with_recurrence
 from translate.converters.weights import weights
 from translate.errors import ExportError, Problem, UnsupportedError
 from translate.models.base import Spec
 from translate.models.inputs import default_sizes, example_feeds, format_input, long_sizes, size_of, symbols
+from translate.models.kept import unchanged_buffers
 
 # Names that every module has already.
 _TAKEN = frozenset(dir(fx.GraphModule(nn.Module(), fx.Graph()))) | {"training", "input_specs"}
@@ -229,11 +231,12 @@ def _tensors(model: ir.Model) -> tuple[dict[ir.Value, Weight], dict[ir.Value, An
 def path_of(name: str, taken: set[str]) -> str:
     """Return where a tensor called `name` hangs: `dense/kernel:0` at `dense.kernel`; a place is `taken` once only.
 
-    Names of the parts that a module has itself get an underscore, and so does the end of a path that is a module.
+    Names of the parts that a module has itself, and Python's keywords, get an underscore, and so does the end of a path
+    that is a module.
     `taken` is added to: the path as it is, those of the modules above it with a dot at their end.
     """
     parts = [part for part in re.split(r"[./]", re.sub(r":\d+$", "", name)) if part] or ["tensor"]
-    parts = [f"{part}_" if part in _TAKEN else part for part in parts]
+    parts = [f"{part}_" if part in _TAKEN or keyword.iskeyword(part) else part for part in parts]
     while ".".join(parts) in taken or any(".".join(parts[:i]) in taken for i in range(1, len(parts))):
         parts = [*parts[:-2], "_".join(parts[-2:])] if len(parts) > 1 else [f"{parts[0]}_"]
     while f"{'.'.join(parts)}." in taken:
@@ -330,7 +333,7 @@ def _example(translated: nn.Module, specs: Sequence[Spec]) -> tuple[torch.Tensor
         feeds = example_feeds(specs, sizes)
         tensors = tuple(to_torch(feeds[spec.name]) for spec in specs)
         try:
-            with torch.no_grad():
+            with torch.no_grad(), unchanged_buffers(translated):
                 translated(*tensors)
             return tensors
         except Exception as error:

@@ -18,9 +18,9 @@ import numpy as np
 import onnx_ir as ir
 import torch
 
-from translate.converters.onnx_to_torch.builder import Value, record
 from translate.converters.onnx_to_torch.shapes import objects
 from translate.converters.onnx_to_torch.table import lower_host
+from translate.converters.onnx_to_torch.values import Value, record
 
 
 def _elementwise(function: Callable[..., Any], *arrays: np.ndarray) -> np.ndarray:

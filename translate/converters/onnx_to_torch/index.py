@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from translate.converters.onnx_to_torch.builder import Weight, record
 from translate.converters.onnx_to_torch.control import repeat_while
 from translate.converters.onnx_to_torch.layers import layer
 from translate.converters.onnx_to_torch.shapes import Size, axis_from_start, entries, product, tensor
 from translate.converters.onnx_to_torch.table import lower
+from translate.converters.onnx_to_torch.values import Weight, record
 
 Either: TypeAlias = torch.Tensor | np.ndarray
 

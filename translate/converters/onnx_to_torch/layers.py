@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from translate.converters.onnx_to_torch.builder import Builder, Weight, builder, is_recording
+from translate.converters.onnx_to_torch.builder import Builder
+from translate.converters.onnx_to_torch.values import Weight, builder, is_recording
 
 Change = Callable[[torch.Tensor], torch.Tensor]
 

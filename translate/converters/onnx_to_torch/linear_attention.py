@@ -8,9 +8,9 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 
-from translate.converters.onnx_to_torch.builder import record
 from translate.converters.onnx_to_torch.control import over_time
 from translate.converters.onnx_to_torch.table import lower
+from translate.converters.onnx_to_torch.values import record
 from translate.converters.onnx_to_torch.widen import HALVES, widen
 
 

@@ -9,5 +9,5 @@ from translate.converters.operators import TOPICS
 
 __all__ = ["TABLE"]
 
-for _topic in (*TOPICS, "host"):
+for _topic in (*TOPICS, "functions", "host"):
     import_module(f"translate.converters.onnx_to_torch.{_topic}")

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from translate.converters.onnx_to_torch.builder import Weight
 from translate.converters.onnx_to_torch.layers import layer
 from translate.converters.onnx_to_torch.table import FUSED, LAYERS, lower
+from translate.converters.onnx_to_torch.values import Weight
 from translate.converters.onnx_to_torch.widen import UNSIGNED, widened
 
 

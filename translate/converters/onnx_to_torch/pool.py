@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from translate.converters.lowering import Context
-from translate.converters.onnx_to_torch.builder import record
 from translate.converters.onnx_to_torch.shapes import Size, entries, product
 from translate.converters.onnx_to_torch.table import lower
 from translate.converters.onnx_to_torch.tensor import pad_constant
+from translate.converters.onnx_to_torch.values import record
 from translate.converters.onnx_to_torch.windows import Window, spatial_rank
 from translate.errors import UnsupportedError
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import torch
 
-from translate.converters.onnx_to_torch.builder import record
 from translate.converters.onnx_to_torch.cast import convert
 from translate.converters.onnx_to_torch.dtypes import torch_dtype
 from translate.converters.onnx_to_torch.table import lower
+from translate.converters.onnx_to_torch.values import record
 
 
 @lower("RandomNormal", deterministic=False)

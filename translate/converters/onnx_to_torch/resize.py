@@ -14,9 +14,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from translate.converters.onnx_to_torch.builder import Builder, Value, record
+from translate.converters.onnx_to_torch.builder import Builder
 from translate.converters.onnx_to_torch.shapes import Size, entries, is_number, tensor
 from translate.converters.onnx_to_torch.table import lower
+from translate.converters.onnx_to_torch.values import Value, record
 from translate.errors import UnsupportedError
 
 Either: TypeAlias = torch.Tensor | np.ndarray

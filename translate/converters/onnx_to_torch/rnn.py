@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from translate.converters.onnx_to_torch import cells
-from translate.converters.onnx_to_torch.builder import Weight, record
 from translate.converters.onnx_to_torch.layers import layer
 from translate.converters.onnx_to_torch.table import LAYERS, lower
+from translate.converters.onnx_to_torch.values import Weight, record
 from translate.converters.operators.rnn import Direction
 
 # Where each of PyTorch's gates stands in ONNX's order: i f g o in i o f c, r z n in z r h.

@@ -47,12 +47,20 @@ def _compiled(module: fx.GraphModule, cases: Sequence[tuple[Any, ...]]) -> Any:
     except Exception as refusal:
         # torch.jit documents no common base of what it raises.
         try:
-            return torch.jit.trace(copy.deepcopy(module), cases[0], strict=False, check_trace=False)  # type: ignore[no-untyped-call]
+            return _traced(module, cases[0])
         except Exception as error:
             raise ExportError(
                 f"TorchScript refused the translated module, scripted ({_first_line(refusal)}) "
                 f"and traced ({_first_line(error)})"
             ) from error
+
+
+def _traced(module: fx.GraphModule, tensors: tuple[Any, ...]) -> Any:
+    traced = torch.jit.trace(copy.deepcopy(module), tensors, strict=False, check_trace=False)  # type: ignore[no-untyped-call]
+    # A trace keeps no attributes; without this one, whoever opens the file has to be told its inputs.
+    text = torch._C.ListType(torch._C.StringType.get())
+    traced._c._register_attribute("input_specs", text, module.input_specs)
+    return traced
 
 
 def _check(module: fx.GraphModule, script: Any, specs: Sequence[Spec], cases: Sequence[tuple[Any, ...]]) -> None:

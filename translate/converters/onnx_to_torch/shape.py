@@ -7,7 +7,6 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import torch
 
-from translate.converters.onnx_to_torch.builder import record
 from translate.converters.onnx_to_torch.dtypes import to_torch, torch_dtype
 from translate.converters.onnx_to_torch.shapes import (
     Size,
@@ -22,6 +21,7 @@ from translate.converters.onnx_to_torch.shapes import (
 )
 from translate.converters.onnx_to_torch.shapes import tensor as as_tensor
 from translate.converters.onnx_to_torch.table import lower
+from translate.converters.onnx_to_torch.values import record
 from translate.converters.operators.shape import constant
 
 Either: TypeAlias = torch.Tensor | np.ndarray

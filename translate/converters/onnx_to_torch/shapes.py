@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from translate.converters.onnx_to_torch.builder import Value, builder, is_recording, record
 from translate.converters.onnx_to_torch.dtypes import to_torch
+from translate.converters.onnx_to_torch.values import Value, builder, is_recording, record
 from translate.errors import UnsupportedError
 
 # A size: an int where it is known, a value of the graph that stands for an int where it is not.

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from translate.converters.onnx_to_torch.builder import record
 from translate.converters.onnx_to_torch.cast import convert
 from translate.converters.onnx_to_torch.dtypes import torch_dtype
 from translate.converters.onnx_to_torch.shapes import Size, entries
 from translate.converters.onnx_to_torch.table import lower
+from translate.converters.onnx_to_torch.values import record
 from translate.converters.onnx_to_torch.widen import HALVES, widened
 from translate.errors import UnsupportedError
 

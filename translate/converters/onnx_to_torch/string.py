@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from translate.converters.onnx_to_torch.builder import record
 from translate.converters.onnx_to_torch.table import lower
+from translate.converters.onnx_to_torch.values import record
 from translate.errors import UnsupportedError
 
 

@@ -11,13 +11,15 @@ import torch
 from translate.converters.lowering import Table
 from translate.converters.onnx_to_torch.not_done import NOT_DONE
 from translate.converters.onnx_to_torch.shapes import operands
+from translate.converters.operators.functions import FUNCTIONS
 from translate.converters.passes.layers import LAYERS
 from translate.converters.passes.layout import FUSED
 
 __all__ = ["CEILINGS", "FUSED", "HOST", "LAYERS", "TABLE", "lower", "lower_binary", "lower_host", "lower_unary"]
 
 # The newest opset of each domain whose node tests the table has been run against.
-CEILINGS = {"": 28, "ai.onnx.ml": 5, "ai.onnx.preview.training": 1, "ai.onnx.preview": 1, LAYERS: 1, FUSED: 1}
+CEILINGS = {"": 28, "ai.onnx.ml": 5, "ai.onnx.preview.training": 1, "ai.onnx.preview": 1}
+CEILINGS |= {LAYERS: 1, FUSED: 1, FUNCTIONS: 1}
 
 TABLE = Table("PyTorch", CEILINGS, NOT_DONE)
 lower, lower_unary = TABLE.lower, TABLE.lower_unary

@@ -14,10 +14,11 @@ import torch
 
 from translate.converters.lowering import Interpreter, Lowering
 from translate.converters.lowering.bind import Form
-from translate.converters.onnx_to_torch.builder import Builder, Value, Weight, builder
+from translate.converters.onnx_to_torch.builder import Builder
 from translate.converters.onnx_to_torch.dtypes import to_numpy, torch_dtype
 from translate.converters.onnx_to_torch.shapes import Symbolic, constant, host, objects
 from translate.converters.onnx_to_torch.table import HOST, TABLE
+from translate.converters.onnx_to_torch.values import Value, Weight, builder
 from translate.errors import UnsupportedError
 
 # More entries than this are no shape.

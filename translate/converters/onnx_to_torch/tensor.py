@@ -8,9 +8,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from translate.converters.onnx_to_torch.builder import record
 from translate.converters.onnx_to_torch.shapes import Size, axis_from_start, entries, is_number
 from translate.converters.onnx_to_torch.table import lower
+from translate.converters.onnx_to_torch.values import Value, record
 from translate.converters.onnx_to_torch.widen import UNSIGNED, widen
 from translate.errors import UnsupportedError
 
@@ -167,6 +167,11 @@ def _pad_axis(data: torch.Tensor, axis: int, before: Size, after: Size, mode: st
 @lower("Trilu")
 def trilu(input: torch.Tensor, k: torch.Tensor | np.ndarray | None = None, *, upper: int = 1) -> torch.Tensor:
     """Keep the upper or lower triangle of matrices [..., rows, columns], with the diagonal `k`, and zero the rest."""
+    if isinstance(k, Value):
+        # torch.triu takes no tensor.
+        rows, columns = record(torch.arange, input.size(-2)).unsqueeze(1), record(torch.arange, input.size(-1))
+        kept = columns - rows >= k if upper else columns - rows <= k
+        return torch.where(kept, input, torch.zeros_like(input))
     diagonal = 0 if k is None else entries(k)[0]
     return torch.triu(input, diagonal) if upper else torch.tril(input, diagonal)
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from translate.converters.onnx_to_torch.builder import Value, record
 from translate.converters.onnx_to_torch.shapes import Size, axis_from_start, entries, product
 from translate.converters.onnx_to_torch.table import lower
 from translate.converters.onnx_to_torch.tensor import pad_constant
+from translate.converters.onnx_to_torch.values import Value, record
 from translate.converters.onnx_to_torch.widen import HALVES, widened
 from translate.errors import UnsupportedError
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from translate.converters.onnx_to_torch.builder import Value
+from translate.converters.onnx_to_torch.values import Value
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
-from translate.converters.onnx_to_torch.builder import Value, record
 from translate.converters.onnx_to_torch.shapes import Size
 from translate.converters.onnx_to_torch.tensor import pad_constant
+from translate.converters.onnx_to_torch.values import Value, record
 from translate.converters.operators.windows import explicit, halves
 from translate.errors import UnsupportedError
 

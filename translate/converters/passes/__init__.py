@@ -10,6 +10,7 @@ import onnx_ir as ir
 from translate.converters.lowering.table import as_problem, opset_of
 from translate.converters.metadata import NAME, source_name
 from translate.converters.passes.activations import find_activations
+from translate.converters.passes.attention import find_attention
 from translate.converters.passes.embedding import keep_padding
 from translate.converters.passes.fold import fold
 from translate.converters.passes.kernels import store_kernels
@@ -62,6 +63,7 @@ def prepare_for_torch(model: ir.Model, *, images_first: bool = False) -> PassRep
     store_kernels(model)
     find_patterns(model)
     find_activations(model)
+    find_attention(model)
     for graph in (model.graph, *model.graph.subgraphs()):
         fuse_group_normalization(graph)
     drop_reshapes(model)

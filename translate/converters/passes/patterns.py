@@ -13,10 +13,7 @@ import onnx_ir as ir
 import onnx_ir.passes.common as common
 from onnxscript.rewriter import RewriteRuleClassBase
 
-from translate.converters.passes.rewrite import rule_set
-
-# Constants are written in float32, with as many digits as their authors cared for.
-_CLOSE = 1e-5
+from translate.converters.passes.rewrite import holds, rule_set
 
 
 def find_patterns(model: ir.Model) -> None:
@@ -231,7 +228,7 @@ class _GeluByErfc(_Rule):
         return op.Mul(op.Mul(half, x), op.Sub(one, op.Erf(op.Mul(op.Neg(x), root))))
 
     def check(self, context: Any, half: ir.Value, one: ir.Value, root: ir.Value, **_: Any) -> bool:
-        return _is(half, 0.5) and _is(one, 1.0) and _is(root, np.sqrt(0.5))
+        return holds(half, 0.5) and holds(one, 1.0) and holds(root, np.sqrt(0.5))
 
     def rewrite(self, op: Any, x: ir.Value, **_: Any) -> Any:
         return op.Gelu(x)
@@ -244,7 +241,7 @@ class _GeluByErf(_Rule):
         return op.Mul(op.Mul(half, x), op.Add(one, op.Erf(op.Div(x, root))))
 
     def check(self, context: Any, half: ir.Value, one: ir.Value, root: ir.Value, **_: Any) -> bool:
-        return _is(half, 0.5) and _is(one, 1.0) and _is(root, np.sqrt(2.0))
+        return holds(half, 0.5) and holds(one, 1.0) and holds(root, np.sqrt(2.0))
 
     def rewrite(self, op: Any, x: ir.Value, **_: Any) -> Any:
         return op.Gelu(x)
@@ -261,7 +258,7 @@ class _GeluByTanh(_Rule):
         self, context: Any, half: ir.Value, one: ir.Value, root: ir.Value, factor: ir.Value, three: ir.Value, **_: Any
     ) -> bool:
         pairs = [(half, 0.5), (one, 1.0), (root, np.sqrt(2 / np.pi)), (factor, 0.044715), (three, 3.0)]
-        return all(_is(value, number) for value, number in pairs)
+        return all(holds(value, number) for value, number in pairs)
 
     def rewrite(self, op: Any, x: ir.Value, **_: Any) -> Any:
         return op.Gelu(x, approximate="tanh")
@@ -335,11 +332,6 @@ def _numbers(value: ir.Value) -> list[int] | None:
 def _scalar(value: ir.Value) -> float | None:
     tensor = ir.convenience.get_const_tensor(value)
     return float(tensor.numpy().reshape(-1)[0]) if tensor is not None and tensor.size == 1 else None
-
-
-def _is(value: ir.Value, number: float) -> bool:
-    known = _scalar(value)
-    return known is not None and abs(known - number) <= _CLOSE * abs(number)
 
 
 def _vector_size(value: ir.Value | None) -> int | None:

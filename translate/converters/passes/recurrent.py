@@ -30,8 +30,9 @@ _ACTIVATIONS = {"LSTM": ("sigmoid", "tanh", "tanh"), "GRU": ("sigmoid", "tanh")}
 # The places of weights, recurrent weights and biases among the inputs, and those of what PyTorch has not.
 _WEIGHTS = (1, 2, 3)
 _SEQUENCE_LENGTHS, _PEEPHOLES = 4, 7
-# What takes weights apart and puts them together.
+# What takes weights apart and puts them together. Biases are also added to others that are zero where they are not.
 _MOVES = frozenset({"Concat", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"})
+_MOVES |= {"Add", "Cast", "Expand", "Shape"}
 # The name that Keras gives the cell inside of a layer.
 _CELL = re.compile(r"(lstm|gru|simple_rnn)_cell(_\d+)?")
 # Beyond every size: the end of a slice that goes to the end.
@@ -279,8 +280,8 @@ def _ordered(kind: str, array: Array) -> Array:
 
 
 def _is_called(value: ir.Value, name: str) -> bool:
-    """Say whether a weight has the name of PyTorch's parameter `name`, of whichever layer of a stack."""
-    pattern = re.escape(name).replace("_l0", r"_l\d+")
+    """Say whether a weight has the name of PyTorch's parameter `name`, of whichever layer and direction of a stack."""
+    pattern = re.escape(name.removesuffix("_reverse")).replace("_l0", r"_l\d+(_reverse)?")
     return re.fullmatch(rf"(.*[./])?{pattern}", str(value.name)) is not None
 
 
@@ -289,7 +290,7 @@ def _only_feeds_networks(value: ir.Value) -> bool:
     if value.is_graph_output():
         return False
     for node, place in value.uses():
-        if node.op_type in _GATES and place in _WEIGHTS:
+        if node.op_type in _GATES and (place in _WEIGHTS or node.domain == LAYERS):
             continue
         if node.op_type not in _MOVES or not all(_only_feeds_networks(output) for output in node.outputs):
             return False

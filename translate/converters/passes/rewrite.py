@@ -1,7 +1,8 @@
-"""onnxscript's rewrite rules, each tried only at the nodes that it can match.
+"""onnxscript's rewrite rules, each tried only at the nodes that it can match, and what they ask of constants.
 
 onnxscript tries every rule at every node. There are hundreds, since each order of the operands of sums and products
-makes a rule of its own, and one that matches several outputs even looks through the whole graph each time.
+makes a rule of its own, and one that matches several outputs even looks through the whole graph each time. A number in
+a pattern of onnxscript matches what differs from it by up to 1e-5 of it: the rules here ask `holds` instead.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import ml_dtypes
 import onnx_ir as ir
 from onnxscript.rewriter import RewriteRuleSet
 
@@ -19,6 +21,21 @@ def rule_set(rules: Iterable[Any], *, commute: bool = False) -> RewriteRuleSet:
     # What applies the rules asks each whether it removes what it matched.
     groups = itertools.groupby(rules, lambda rule: bool(rule.remove_nodes))
     return RewriteRuleSet([_ByOperator(list(group), remove_nodes, commute) for remove_nodes, group in groups])
+
+
+def holds(value: ir.Value, number: float) -> bool:
+    """Say whether `value` is one constant, and that is `number` as the dtype of `value` rounds it.
+
+    A number that the dtype does not have, such as a root, may be off by one unit in the last place: those who write it
+    compute it in several ways.
+    """
+    tensor = ir.convenience.get_const_tensor(value)
+    if tensor is None or tensor.size != 1 or not tensor.dtype.is_floating_point():
+        return False
+    found = tensor.numpy().reshape(-1)[0]
+    nearest = float(found.dtype.type(number))
+    allowed = 0.0 if nearest == number else float(ml_dtypes.finfo(found.dtype).eps) * abs(number)
+    return abs(float(found) - nearest) <= allowed
 
 
 class _ByOperator:

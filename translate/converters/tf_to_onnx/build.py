@@ -22,6 +22,8 @@ from translate.errors import UnsupportedError
 # The opset that the lowerings are written in.
 OPSET = 20
 
+# Operators of which ONNX 1.19 does not infer the result, and others that have the same dtype and shape.
+_LIKE = {"LessOrEqual": "Less", "GreaterOrEqual": "Greater"}
 # Constants of up to so many elements take part in the inference of shapes.
 _SMALL = 1024
 # A value that is known while translating, as a lowering's annotation.
@@ -176,13 +178,14 @@ def entries(vector: ir.Value) -> list[int | None] | None:
 def infer(node: ir.Node) -> None:
     """Set dtype and shape of a node's outputs as far as ONNX's own inference tells them from its inputs."""
     graphs = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-    if any(attribute.type in graphs for attribute in node.attributes.values()):
+    if node.domain or any(attribute.type in graphs for attribute in node.attributes.values()):
         # Its lowering knows more.
         return
     if any(value is not None and value.dtype is None for value in node.inputs):
         return
     proto = ir.serde.serialize_node(node)
-    schema = onnx.defs.get_schema(node.op_type, OPSET, node.domain)
+    proto.op_type = _LIKE.get(node.op_type, node.op_type)
+    schema = onnx.defs.get_schema(proto.op_type, OPSET, node.domain)
     inputs = [value for value in node.inputs if value is not None]
     types = {str(value.name): _type_proto(value) for value in inputs}
     data = {

@@ -53,6 +53,8 @@ class Recurrence:
     before: int | None
     # Further states that are the output, or the hidden state.
     outputs: tuple[int, ...]
+    # Of a list that is read from its end, its length: a number, or what the loop reads.
+    length: int | Outer | None = None
 
 
 def find(
@@ -84,7 +86,8 @@ def find(
         items = cell.gates[0].input.operand
         if isinstance(items, Element) and _fits(cell, xs, items.index):
             index = mask.index if mask is not None else None
-            return Recurrence(cell, items.index, index, before, tuple(outputs))
+            if mask is None or items.length is None:
+                return Recurrence(cell, items.index, index, before, tuple(outputs), items.length)
     return None
 
 
@@ -113,7 +116,7 @@ def is_zero(value: Any) -> bool:
     if not isinstance(value, ir.Value):
         return False
     node = value.producer()
-    if node is not None and node.op_type == "Expand":
+    if node is not None and node.op_type in ("Expand", "Slice", "Squeeze"):
         return is_zero(node.inputs[0])
     return value.const_value is not None and not value.const_value.numpy().any()
 
@@ -202,17 +205,24 @@ def _lstm(hidden: int, memory: int, new_hidden: Expression, new_memory: Expressi
 
 
 def _gru(hidden: int, new: Expression) -> Iterator[Cell]:
-    """Match h' = z ⊙ h + (1 - z) ⊙ c."""
+    """Match h' = z ⊙ h + (1 - z) ⊙ c, or c + z ⊙ (h - c)."""
     for kept, added in _terms(new):
+        for update, rest in _factors(added):
+            if isinstance(rest, Call) and rest.function == "difference" and rest.arguments == (State(hidden), kept):
+                yield from _gated(update, kept, hidden)
         for (update, old), (rest, candidate) in ((a, b) for a in _factors(kept) for b in _factors(added)):
             if old != State(hidden) or not isinstance(rest, Call) or rest.function != "complement":
                 continue
             if rest.arguments[0] is not update:
                 continue
-            z, found = _gate(update, hidden), _candidate(candidate, hidden)
-            if z is not None and found is not None and found[0].function == z.function:
-                reset, c, after = found
-                yield Cell("GRU", (z, reset, c), (z.function, c.function), hidden, reset_after=after)
+            yield from _gated(update, candidate, hidden)
+
+
+def _gated(update: Expression, candidate: Expression, hidden: int) -> Iterator[Cell]:
+    z, found = _gate(update, hidden), _candidate(candidate, hidden)
+    if z is not None and found is not None and found[0].function == z.function:
+        reset, c, after = found
+        yield Cell("GRU", (z, reset, c), (z.function, c.function), hidden, reset_after=after)
 
 
 def _candidate(value: Expression, hidden: int) -> tuple[Gate, Gate, bool] | None:

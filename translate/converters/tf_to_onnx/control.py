@@ -217,7 +217,10 @@ def _recurrent(
     memory = found.cell.memory
     if found.mask is not None and memory is not None and _is_read(node.outputs[memory]):
         return None
-    outputs, last = recurrent.write(found, loop.xs, trips)
+    written = recurrent.write(found, loop.xs, trips)
+    if written is None:
+        return None
+    outputs, last = written
     return {i: last.get(i) for i in states} | {i: loop.list_of(i, outputs) for i in lists}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import onnx_ir as ir
+import tensorflow as tf
 from onnx_ir.passes import common
 
 from translate.converters.lowering import Interpreter, Table
@@ -88,6 +89,7 @@ def write(
         opset_imports={"": OPSET},
         name="main",
     )
+    written.opset_imports.update({node.domain: 1 for node in written.all_nodes() if node.domain})
     written.sort()
     model = ir.Model(written, ir_version=10, metadata_props={STRUCTURE: structure})
     common.RemoveUnusedNodesPass()(model)
@@ -146,8 +148,10 @@ def _captured(function: Any, internal: Sequence[Any], names: Mapping[Any, str]) 
         if variable is not None:
             name = variable.name.removesuffix(":0").replace("/", ".")
             values[tensor.name] = variable_value(variable, _unique(names.get(variable.ref(), name), taken))
-        else:
-            values[tensor.name] = constant(outside.numpy(), _unique(tensor.op.name, taken))
+            continue
+        if outside.dtype in (tf.resource, tf.variant):
+            raise UnsupportedError(f"{tensor.op.name} is a table, or another resource that the model holds")
+        values[tensor.name] = constant(outside.numpy(), _unique(tensor.op.name, taken))
     return values
 
 

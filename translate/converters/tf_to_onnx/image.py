@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx_ir as ir
 
-from translate.converters.tf_to_onnx.build import Host, cast, dims, like, op, rank
+from translate.converters.tf_to_onnx.build import cast, dims, like, op
 from translate.converters.tf_to_onnx.conv import Window, back, channels_first, onnx_padding, spatial
 from translate.converters.tf_to_onnx.table import lower
 from translate.errors import UnsupportedError
@@ -180,74 +180,3 @@ def adjust_hue(images: ir.Value, delta: ir.Value) -> ir.Value:
     turned = op.Sub(turned, op.Floor(turned))
     result: ir.Value = hsv_to_rgb(op.Concat(turned, saturation, value, axis=-1))
     return result
-
-
-def _suppress(
-    boxes: ir.Value, scores: ir.Value, count: ir.Value, iou: ir.Value, threshold: ir.Value | None
-) -> ir.Value:
-    """Return the numbers (int32) of the boxes [N, (y1, x1, y2, x2)] that are kept, the best first."""
-    if rank(boxes) != 2:
-        raise UnsupportedError("boxes of several images at once")
-    picked = op.NonMaxSuppression(
-        op.Unsqueeze(boxes, [0]),
-        op.Unsqueeze(scores, [0, 1]),
-        op.Reshape(cast(count, _INT64), [1]),
-        op.Reshape(iou, [1]),
-        None if threshold is None else op.Reshape(threshold, [1]),
-    )
-    return cast(op.Gather(picked, np.int64(2), axis=1), ir.DataType.INT32)
-
-
-@lower("NonMaxSuppressionV2")
-def non_max_suppression_v2(boxes: ir.Value, scores: ir.Value, count: ir.Value, iou: ir.Value) -> ir.Value:
-    """The boxes that overlap none with a higher score by more than `iou`."""
-    return _suppress(boxes, scores, count, iou, None)
-
-
-@lower("NonMaxSuppressionV3")
-def non_max_suppression_v3(
-    boxes: ir.Value, scores: ir.Value, count: ir.Value, iou: ir.Value, threshold: ir.Value
-) -> ir.Value:
-    """The boxes above `threshold` that overlap none with a higher score by more than `iou`."""
-    return _suppress(boxes, scores, count, iou, threshold)
-
-
-@lower("NonMaxSuppressionV4")
-def non_max_suppression_v4(
-    boxes: ir.Value,
-    scores: ir.Value,
-    count: ir.Value,
-    iou: ir.Value,
-    threshold: ir.Value,
-    *,
-    pad_to_max_output_size: int = 0,
-) -> Any:
-    """As V3, filled with zeros up to `count` if asked, and the number of boxes that are kept."""
-    kept = _suppress(boxes, scores, count, iou, threshold)
-    found = op.Shape(kept)
-    if pad_to_max_output_size:
-        missing = op.Sub(op.Reshape(cast(count, _INT64), [1]), found)
-        kept = op.Pad(kept, op.Concat([0], missing, axis=0), np.int32(0))
-    return kept, cast(op.Squeeze(found, [0]), ir.DataType.INT32)
-
-
-@lower("NonMaxSuppressionV5")
-def non_max_suppression_v5(
-    boxes: ir.Value,
-    scores: ir.Value,
-    count: ir.Value,
-    iou: ir.Value,
-    threshold: ir.Value,
-    sigma: Host,
-    *,
-    pad_to_max_output_size: int = 0,
-) -> Any:
-    """As V4, with the scores of the boxes that are kept. Limits: none that lowers scores softly (`sigma` above 0)."""
-    if float(sigma.item()) != 0:
-        raise UnsupportedError(f"scores are lowered softly (soft_nms_sigma={sigma.item():g})")
-    kept = _suppress(boxes, scores, count, iou, threshold)
-    found, best = op.Shape(kept), op.Gather(scores, kept, axis=0)
-    if pad_to_max_output_size:
-        missing = op.Concat([0], op.Sub(op.Reshape(cast(count, _INT64), [1]), found), axis=0)
-        kept, best = op.Pad(kept, missing, np.int32(0)), op.Pad(best, missing, like(best, 0))
-    return kept, best, cast(op.Squeeze(found, [0]), ir.DataType.INT32)

@@ -227,3 +227,17 @@ def dynamic_stitch(*xs: ir.Value) -> ir.Value:
     count = op.Add(op.ReduceMax(place, [0]), np.asarray([1]))
     empty = op.Expand(like(row, 0), op.Concat(count, inner[0], axis=0))
     return op.ScatterND(empty, op.Unsqueeze(place, [1]), row)
+
+
+@lower("UnravelIndex")
+def unravel_index(indices: ir.Value, sizes: ir.Value) -> ir.Value:
+    """The coordinates [axes, ...] of the elements with the numbers `indices` in a tensor of the given sizes."""
+    count = dims(sizes)[0]
+    if count is None:
+        raise UnsupportedError("the number of axes is not known")
+    rest, rows = indices, []
+    for axis in reversed(range(count)):
+        size = op.Gather(sizes, np.int64(axis), axis=0)
+        rows.append(op.Mod(rest, size))
+        rest = op.Div(rest, size)
+    return op.Concat(*(op.Unsqueeze(row, [0]) for row in reversed(rows)), axis=0)

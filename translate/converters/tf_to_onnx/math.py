@@ -235,6 +235,13 @@ def xlogy(x: ir.Value, y: ir.Value) -> ir.Value:
     return op.Where(zero, like(x, 0), op.Mul(x, op.Log(op.Where(zero, like(x, 1), y))))
 
 
+@lower("Xlog1py")
+def xlog1py(x: ir.Value, y: ir.Value) -> ir.Value:
+    """X · log(1 + y), 0 where x is 0."""
+    zero = like(x, 0)
+    return op.Where(op.Equal(x, zero), zero, op.Mul(x, log1p(y)))
+
+
 @lower("Xdivy")
 def xdivy(x: ir.Value, y: ir.Value) -> ir.Value:
     """`x / y`, 0 where `x` is 0."""

@@ -1,4 +1,4 @@
-"""Diagonals and determinants. Matrices are in the last two axes."""
+"""Diagonals, determinants and inverses. Matrices are in the last two axes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from translate.converters.tf_to_onnx.build import Host, cast, dims, like, op, rank
+from translate.converters.tf_to_onnx.functions import call, product_shape
 from translate.converters.tf_to_onnx.table import lower, one_to_one
 from translate.errors import UnsupportedError
 
@@ -148,23 +149,28 @@ def _count(truth: ir.Value, dtype: int) -> ir.Value:
     return op.ReduceSum(cast(truth, dtype), [-1], keepdims=0)
 
 
-@lower("MatrixInverse")
+@lower("MatrixInverse", deterministic=False)
 def matrix_inverse(x: ir.Value, *, adjoint: int = 0) -> ir.Value:
-    """The inverse `[..., n, n]`, by the determinants of its minors (Cramer's rule). Limits: n of 2 to 4, and known."""
-    inverse = _inverse(x)
+    """The inverse `[..., n, n]`; up to n = 4 by the determinants of its minors (Cramer's rule)."""
+    inverse = _inverse(x) if _is_small(x) else call("MatrixInverse", x, shape=x.shape)
     return _transposed(inverse) if adjoint else inverse
 
 
-@lower("MatrixSolve")
+@lower("MatrixSolve", deterministic=False)
 def matrix_solve(x: ir.Value, y: ir.Value, *, adjoint: int = 0) -> ir.Value:
-    """The product of the inverse of `x` `[..., n, n]` and `y`. Limits: n of 2 to 4, and known."""
-    return op.MatMul(_inverse(_transposed(x) if adjoint else x), y)
+    """The product of the inverse of `x` `[..., n, n]` and `y`."""
+    x = _transposed(x) if adjoint else x
+    return op.MatMul(_inverse(x), y) if _is_small(x) else call("MatrixSolve", x, y, shape=product_shape(x, y))
+
+
+def _is_small(x: ir.Value) -> bool:
+    """Say whether ONNX, which inverts no matrices, has what the inverse is written with."""
+    return dims(x)[-1] in (2, 3, 4)
 
 
 def _inverse(x: ir.Value) -> ir.Value:
     size = dims(x)[-1]
-    if size is None or not 2 <= size <= 4:
-        raise UnsupportedError(f"ONNX inverts no matrices; those of 2 to 4 rows are written out, these have {size}")
+    assert size is not None
     without = [np.delete(np.arange(size), place) for place in range(size)]
     rows = []
     for column in range(size):

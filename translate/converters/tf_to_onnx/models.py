@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from translate.converters.metadata import KEEP, TIED, source_name
 from translate.converters.tf_to_onnx.export import export
+from translate.converters.weights import permuted
 from translate.errors import UsageError
 from translate.manifest import Manifest
 from translate.models.base import Model, Spec
@@ -79,14 +80,14 @@ def _restore_axes(model: ir.Model, manifest: Manifest) -> None:
         if parameter.permutation is None:
             continue
         back = np.argsort(parameter.permutation)
-        array = np.ascontiguousarray(stored.const_value.numpy().transpose(back))
+        tensor = permuted(stored.const_value, back.tolist(), name)
         transpose = ir.Node(
             "", "Transpose", [None], [ir.AttrInt64s("perm", list(parameter.permutation))], name=f"{name}.transpose"
         )
         (turned,) = transpose.outputs
         turned.name, turned.type, turned.shape = f"{name}.transposed", stored.type, stored.shape
         ir.convenience.replace_all_uses_with(stored, turned)
-        stored.shape, stored.const_value = ir.Shape(array.shape), ir.tensor(array, name=name)
+        stored.shape, stored.const_value = ir.Shape(tensor.shape.numpy()), tensor
         transpose.replace_input_with(0, stored)
         graph.insert_before(graph[0], transpose)
 

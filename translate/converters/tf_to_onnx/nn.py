@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx_ir as ir
 
-from translate.converters.tf_to_onnx.build import like, op, rank
+from translate.converters.tf_to_onnx.build import cast, like, op, rank
 from translate.converters.tf_to_onnx.conv import back, channels_first
 from translate.converters.tf_to_onnx.table import lower, one_to_one
 from translate.errors import UnsupportedError
@@ -121,3 +121,20 @@ def fused_batch_norm(
     y = op.BatchNormalization(channels_first(x, data_format), scale, offset, mean, variance, epsilon=epsilon)
     # The other outputs serve training.
     return (back(y, data_format), mean, variance, mean, variance, like(scale, np.zeros(0)))
+
+
+@lower("SoftmaxCrossEntropyWithLogits")
+def cross_entropy(logits: ir.Value, labels: ir.Value) -> Any:
+    """The cross entropy of each row with its `labels`, and its gradient."""
+    logarithms = op.LogSoftmax(logits, axis=-1)
+    loss = op.Neg(op.ReduceSum(op.Mul(labels, logarithms), [-1], keepdims=0))
+    return loss, op.Sub(op.Softmax(logits, axis=-1), labels)
+
+
+@lower("SparseSoftmaxCrossEntropyWithLogits")
+def sparse_cross_entropy(logits: ir.Value, labels: ir.Value) -> Any:
+    """As SoftmaxCrossEntropyWithLogits, with the number of the right class of each row."""
+    depth = op.Shape(logits, start=-1)
+    values = op.value(like(logits, [0, 1]))
+    result: Any = cross_entropy(logits, op.OneHot(cast(labels, ir.DataType.INT64), depth, values))
+    return result

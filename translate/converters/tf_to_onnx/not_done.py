@@ -9,10 +9,8 @@ _REASONS = {
         "AssignVariableOp AssignAddVariableOp AssignSubVariableOp Assign AssignAdd AssignSub ResourceScatterUpdate "
         "ResourceScatterAdd ScatterUpdate ScatterAdd"
     ),
-    "ONNX has no such function of numbers": "Digamma Lgamma Polygamma Zeta Betainc Igamma Igammac Ndtri Erfinv",
-    "ONNX has no decomposition of matrices": (
-        "Cholesky MatrixTriangularSolve Svd Qr SelfAdjointEigV2 Lu LogMatrixDeterminant"
-    ),
+    "ONNX has no such function of numbers": "Polygamma Betainc Dawsn Expint FresnelCos FresnelSin Spence",
+    "its matrices are not unique: each library has signs or an order of its own": "Qr Lu Eig",
     "its numbers follow from a seed by TensorFlow's own generator": (
         "StatelessRandomUniform StatelessRandomUniformV2 StatelessRandomNormal StatelessRandomNormalV2 "
         "StatelessRandomUniformIntV2 StatelessTruncatedNormal StatelessTruncatedNormalV2 StatelessMultinomial "
@@ -40,6 +38,29 @@ _REASONS = {
         "TensorListElementShape TensorListPushBackBatch TensorListConcatLists"
     ),
     "it is an optimisation of one device": "CudnnRNN CudnnRNNV2 CudnnRNNV3",
+    "it computes with TensorFlow 1's quantised numbers; the float model, or its .tflite, can be translated": (
+        "QuantizeV2 Dequantize Requantize RequantizationRange QuantizedConv2D QuantizedMatMul QuantizedRelu "
+        "QuantizedBiasAdd QuantizedMaxPool QuantizedAvgPool QuantizedAdd QuantizedMul QuantizedConcat QuantizedReshape"
+    ),
+    "it draws random numbers": (
+        "RandomGamma RandomPoissonV2 StatefulUniform StatefulUniformInt StatefulStandardNormalV2 "
+        "StatefulTruncatedNormal StatelessRandomGammaV3 StatelessRandomPoisson StatelessShuffle "
+        "SampleDistortedBoundingBoxV2 FractionalMaxPool FractionalAvgPool ParameterizedTruncatedNormal"
+    ),
+    "it serves training only": (
+        "CTCLoss CTCLossV2 AllCandidateSampler LogUniformCandidateSampler FixedUnigramCandidateSampler "
+        "ComputeAccidentalHits Conv2DBackpropFilter Conv3DBackpropFilterV2 DepthwiseConv2dNativeBackpropFilter"
+    ),
+    "it searches among many sequences, step by step": "CTCBeamSearchDecoder",
+    "its tensors have rows of different lengths": (
+        "RaggedTensorToTensor RaggedTensorToSparse RaggedTensorToVariant RaggedTensorFromVariant RaggedGather "
+        "RaggedRange RaggedBincount RaggedCross"
+    ),
+    "its result is sparse, of as many values as the data says": (
+        "SparseFillEmptyRows SparseReshape SparseConcat SparseSlice SparseSplit SparseAdd SparseCross SparseCrossV2 "
+        "SparseBincount SparseCountSparseOutput DenseCountSparseOutput DenseToDenseSetOperation EditDistance"
+    ),
+    "it suppresses boxes by overlaps that are given, one after the other": "NonMaxSuppressionWithOverlaps",
 }
 
 

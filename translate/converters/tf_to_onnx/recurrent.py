@@ -3,28 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from translate.converters.tf_to_onnx.build import cast, dims, op
-from translate.converters.tf_to_onnx.cells import Cell, Recurrence, is_zero
-from translate.converters.tf_to_onnx.step import Share, Weight
+from translate.converters.tf_to_onnx.build import cast, dims, entries, op
+from translate.converters.tf_to_onnx.cells import Cell, Gate, Recurrence, is_zero
+from translate.converters.tf_to_onnx.step import Outer, Share, Weight, identity
 
 _INT64 = ir.DataType.INT64
 # Beyond every size: the end of a slice that goes to the end.
 _LAST = 2**31 - 1
 
 
-def write(found: Recurrence, xs: Sequence[Any], trips: ir.Value) -> tuple[ir.Value, dict[int, ir.Value]]:
+@dataclass(frozen=True)
+class _Projection:
+    """What was multiplied with its weight before the loop: x [T, N, I], the weight [I, C], and the biases [C]."""
+
+    x: ir.Value
+    weight: ir.Value
+    biases: Sequence[ir.Value]
+
+
+def write(found: Recurrence, xs: Sequence[Any], trips: ir.Value) -> tuple[ir.Value, dict[int, ir.Value]] | None:
     """Write the loop, of `trips` steps, as one operator; return its outputs [T, N, H] and its last states.
 
-    Under a mask the memory of a cell is not among these.
+    Under a mask the memory of a cell is not among these. None where the inputs are not multiplied with a weight in the
+    loop, and what they were before is not known either.
     """
-    cell = found.cell
+    cell, projection = found.cell, None
+    if any(gate.input.weight.source is identity(len(gate.input.weight.places)) for gate in cell.gates):
+        projection = _projection(xs[found.items].dense)
+        if projection is None or found.mask is not None or not _is_length(trips, xs[found.items].dense):
+            return None
+        cell = _projecting(cell, projection)
+    if found.length is not None and not _is_whole(found.length, xs, xs[found.items].dense):
+        return None
     initial = [op.value(xs[index]) for index in (cell.hidden, cell.memory) if index is not None]
-    x = _first(xs[found.items].dense, trips)
+    x = _first(xs[found.items].dense, trips) if projection is None else projection.x
+    if found.length is not None:
+        x = op.Slice(x, [-1], [-_LAST], [0], [-1])
     mask = None if found.mask is None else xs[found.mask].dense
     if mask is not None and not (x is xs[found.items].dense and _same_size(x, mask)):
         mask = _first(mask, trips)
@@ -34,7 +54,7 @@ def write(found: Recurrence, xs: Sequence[Any], trips: ir.Value) -> tuple[ir.Val
         x if order is None else order.packed(x),
         op.Unsqueeze(_columns([gate.input.weight for gate in cell.gates]), [0]),
         op.Unsqueeze(_columns([gate.hidden.weight for gate in cell.gates]), [0]),
-        _bias(cell),
+        _bias(cell) if projection is None else _joint_bias(cell, projection),
         None,
         *([] if all(map(is_zero, initial)) else [op.Unsqueeze(value, [0]) for value in initial]),
         outputs=3 if cell.kind == "LSTM" else 2,
@@ -56,6 +76,80 @@ def write(found: Recurrence, xs: Sequence[Any], trips: ir.Value) -> tuple[ir.Val
     return output, states
 
 
+def _projection(dense: ir.Value) -> _Projection | None:
+    """Return what `dense` [T, N, C] was made of, if it is a product of the rows of x [T, N, I], and a bias or none."""
+    shaped = _inputs(dense, "Reshape")
+    if len(shaped) != 2:
+        return None
+    product, biases = shaped[0], []
+    added = _inputs(product, "Add")
+    if added:
+        product, bias = added if _axes(added[1]) == 1 else reversed(added)
+        halves = _inputs(bias, "Add") or _inputs(bias, "Sum")
+        biases = halves if len(halves) == 2 and all(_axes(half) == 1 for half in halves) else [bias]
+    factors = _inputs(product, "MatMul")
+    rows = _inputs(factors[0], "Reshape") if factors else []
+    if not rows or _axes(rows[0]) != 3 or entries(rows[1]) != [-1, dims(rows[0])[2]]:
+        return None
+    sizes = _inputs((_inputs(shaped[1], "Cast") or shaped[1:])[0], "Concat")
+    kept = len(sizes) == 3 and all(_is_size(sizes[axis], rows[0], axis) for axis in (0, 1))
+    return _Projection(rows[0], factors[1], biases) if kept else None
+
+
+def _inputs(value: ir.Value, kind: str) -> list[ir.Value]:
+    """Return the inputs of the node that made `value`, if that is of this kind; none otherwise."""
+    node = value.producer()
+    return [one for one in node.inputs if one is not None] if node is not None and node.op_type == kind else []
+
+
+def _axes(value: ir.Value) -> int | None:
+    return None if value.shape is None else len(value.shape)
+
+
+def _is_size(number: ir.Value, x: ir.Value, axis: int) -> bool:
+    """Say whether a number, or a vector of one, is the size of an axis of `x`."""
+    if number.const_value is not None:
+        return dims(x)[axis] == int(number.const_value.numpy().item())
+    node = number.producer()
+    if node is None:
+        return False
+    if node.op_type in ("Cast", "Squeeze", "Unsqueeze", "Reshape"):
+        return node.inputs[0] is not None and _is_size(node.inputs[0], x, axis)
+    start = node.inputs[1].const_value if node.op_type == "Slice" and node.inputs[1] is not None else None
+    return start is not None and start.numpy().tolist() == [axis] and _measured(node.inputs[0]) is x
+
+
+def _projecting(cell: Cell, projection: _Projection) -> Cell:
+    """Return the cell with the input's weight, and without a bias of the input, in place of the identity."""
+
+    def weighted(gate: Gate) -> Gate:
+        weight = gate.input.weight
+        columns = Weight(projection.weight, weight.places[:1])
+        return replace(gate, input=Share(gate.input.operand, columns, gate.input.biases))
+
+    return replace(cell, gates=tuple(weighted(gate) for gate in cell.gates))
+
+
+def _joint_bias(cell: Cell, projection: _Projection) -> ir.Value | None:
+    """Return the biases as `_bias` does, those of the projection among them."""
+    own = _bias(cell)
+    if not projection.biases:
+        return own
+    columns = [gate.input.weight for gate in cell.gates]
+    parts = [_numbers([Weight(bias, weight.places[0]) for weight in columns]) for bias in projection.biases]
+    size = sum(weight.places.shape[1] for weight in columns)
+    given = parts[1] if len(parts) > 1 else op.value(np.zeros(size, np.float32))
+    if own is None:
+        return _stacked(parts[0], given)
+    halves = op.node("Split", op.Squeeze(own, [0]), outputs=2, axis=0, num_outputs=2)
+    return _stacked(op.Add(parts[0], halves[0]), op.Add(given, halves[1]))
+
+
+def _stacked(first: ir.Value, second: ir.Value) -> ir.Value:
+    bias: ir.Value = op.Unsqueeze(op.Concat(first, second, axis=0), [0])
+    return bias
+
+
 def _last(sequence: ir.Value) -> ir.Value:
     last: ir.Value = op.Squeeze(op.Slice(sequence, [-1], [_LAST], [0]), [0])
     return last
@@ -67,6 +161,12 @@ def _first(dense: ir.Value, trips: ir.Value) -> ir.Value:
         return dense
     first: ir.Value = op.Slice(dense, [0], op.Reshape(trips, [1]), [0])
     return first
+
+
+def _is_whole(length: int | Outer, xs: Sequence[Any], dense: ir.Value) -> bool:
+    """Say whether a length is that of a list."""
+    known = xs[length.index] if isinstance(length, Outer) else np.asarray(length)
+    return dims(dense)[0] == int(known.item()) if isinstance(known, np.ndarray) else _is_length(known, dense)
 
 
 def _same_size(one: ir.Value, other: ir.Value) -> bool:
@@ -126,8 +226,7 @@ def _bias(cell: Cell) -> ir.Value | None:
     if not any(share.biases for share in shares):
         return None
     halves = [_half(shares[: len(cell.gates)]), _half(shares[len(cell.gates) :])]
-    bias: ir.Value = op.Unsqueeze(op.Concat(*halves, axis=0), [0])
-    return bias
+    return _stacked(*halves)
 
 
 def _half(shares: Sequence[Share]) -> ir.Value:

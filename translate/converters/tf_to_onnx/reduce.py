@@ -11,7 +11,6 @@ import onnx_ir as ir
 
 from translate.converters.tf_to_onnx.build import Host, cast, dims, like, op, rank
 from translate.converters.tf_to_onnx.table import lower
-from translate.errors import UnsupportedError
 
 
 def _reduce(name: str, x: ir.Value, axes: ir.Value | Host, keep_dims: int) -> ir.Value:
@@ -104,109 +103,26 @@ def top_k(x: ir.Value, k: ir.Value, *, sorted: int = 1, index_type: int = int(ir
     return values, cast(indices, index_type)
 
 
+@lower("NthElement")
+def nth_element(x: ir.Value, n: ir.Value, *, reverse: int = 0) -> ir.Value:
+    """The n-th smallest number along the last axis, the n-th largest if `reverse`."""
+    values, _ = op.node("TopK", x, op.Shape(x, start=-1), outputs=2, axis=-1, largest=reverse)
+    return op.Gather(values, n, axis=-1)
+
+
+@lower("InTopK")
+def in_top_k_v1(predictions: ir.Value, targets: ir.Value, *, k: int) -> ir.Value:
+    """As InTopKV2, with `k` known."""
+    result: ir.Value = in_top_k(predictions, targets, op.value(np.int64(k)))
+    return result
+
+
 @lower("InTopKV2")
 def in_top_k(predictions: ir.Value, targets: ir.Value, k: ir.Value) -> ir.Value:
     """Whether fewer than `k` predictions in a row are larger than that of its target."""
     chosen = op.GatherElements(predictions, cast(op.Unsqueeze(targets, [1]), ir.DataType.INT64), axis=1)
     larger = op.ReduceSum(cast(op.Greater(predictions, chosen), ir.DataType.INT64), [1], keepdims=0)
     return op.Less(larger, cast(k, ir.DataType.INT64))
-
-
-def _segments(name: str, x: ir.Value, ids: ir.Value, count: ir.Value, start: Any) -> ir.Value:
-    """Combine the slices of `x` with equal ids; a segment without any keeps `start`."""
-    if rank(ids) != 1:
-        raise UnsupportedError("segment ids with more than one axis")
-    size = op.Reshape(cast(count, ir.DataType.INT64), [1])
-    shape = op.Concat(size, op.Shape(x, start=1), axis=0) if rank(x) > 1 else size
-    empty = op.Expand(like(x, start), shape)
-    # A negative id is dropped by TensorFlow and counted from the end by ONNX.
-    return op.ScatterND(empty, op.Unsqueeze(cast(ids, ir.DataType.INT64), [1]), x, reduction=name)
-
-
-@lower("UnsortedSegmentSum")
-def unsorted_segment_sum(x: ir.Value, ids: ir.Value, count: ir.Value) -> ir.Value:
-    """Sums of the slices with equal ids. Limits: ids of one axis, none of them negative."""
-    return _segments("add", x, ids, count, 0)
-
-
-@lower("UnsortedSegmentProd")
-def unsorted_segment_prod(x: ir.Value, ids: ir.Value, count: ir.Value) -> ir.Value:
-    """Products of the slices with equal ids. Limits: ids of one axis, none of them negative."""
-    return _segments("mul", x, ids, count, 1)
-
-
-@lower("UnsortedSegmentMax")
-def unsorted_segment_max(x: ir.Value, ids: ir.Value, count: ir.Value) -> ir.Value:
-    """The greatest of the slices with equal ids. Limits: ids of one axis, none of them negative."""
-    return _segments("max", x, ids, count, _limit(x, "min"))
-
-
-@lower("UnsortedSegmentMin")
-def unsorted_segment_min(x: ir.Value, ids: ir.Value, count: ir.Value) -> ir.Value:
-    """The least of the slices with equal ids. Limits: ids of one axis, none of them negative."""
-    return _segments("min", x, ids, count, _limit(x, "max"))
-
-
-def _limit(x: ir.Value, end: str) -> Any:
-    """Return the least ("min") or greatest ("max") number of the dtype of `x`."""
-    assert x.dtype is not None
-    info = np.finfo if x.dtype.is_floating_point() else np.iinfo
-    return getattr(info(x.dtype.numpy()), end)
-
-
-def _count(ids: ir.Value) -> ir.Value:
-    """Return the number of segments, whose ids rise."""
-    return op.Add(op.Gather(cast(ids, ir.DataType.INT64), np.int64(-1)), np.int64(1))
-
-
-def _rising(name: str, x: ir.Value, ids: ir.Value, start: Any) -> ir.Value:
-    """Combine the slices with equal ids, which rise; a segment without any is 0."""
-    count = _count(ids)
-    ones = op.Expand(like(x, 1), op.Concat(op.Shape(x, start=0, end=1), [1] * (rank(x) - 1), axis=0))
-    has_any = op.Greater(_segments("add", ones, ids, count, 0), like(x, 0))
-    return op.Where(has_any, _segments(name, x, ids, count, start), like(x, 0))
-
-
-@lower("SegmentMax")
-def segment_max(x: ir.Value, ids: ir.Value) -> ir.Value:
-    """The greatest of the slices with equal ids, which rise."""
-    return _rising("max", x, ids, _limit(x, "min"))
-
-
-@lower("SegmentMin")
-def segment_min(x: ir.Value, ids: ir.Value) -> ir.Value:
-    """The least of the slices with equal ids, which rise."""
-    return _rising("min", x, ids, _limit(x, "max"))
-
-
-@lower("SegmentProd")
-def segment_prod(x: ir.Value, ids: ir.Value) -> ir.Value:
-    """Products of the slices with equal ids, which rise; 1 of a segment without any."""
-    return _segments("mul", x, ids, _count(ids), 1)
-
-
-@lower("SegmentSum")
-def segment_sum(x: ir.Value, ids: ir.Value) -> ir.Value:
-    """Sums of the slices with equal ids, which rise."""
-    return _segments("add", x, ids, _count(ids), 0)
-
-
-@lower("SegmentMean")
-def segment_mean(x: ir.Value, ids: ir.Value) -> ir.Value:
-    """Means of the slices with equal ids, which rise."""
-    count = _count(ids)
-    ones = op.Expand(like(x, 1), op.Concat(op.Shape(x, start=0, end=1), [1] * (rank(x) - 1), axis=0))
-    parts = op.Max(_segments("add", ones, ids, count, 0), like(x, 1))
-    return op.Div(_segments("add", x, ids, count, 0), parts)
-
-
-@lower("Bincount", "DenseBincount")
-def bincount(x: ir.Value, size: ir.Value, weights: ir.Value, *, binary_output: int = 0) -> ir.Value:
-    """How often each number below `size` occurs. Limits: one axis, no weights."""
-    if rank(x) != 1 or binary_output or dims(weights) != [0]:
-        raise UnsupportedError("counts with weights, of rows, or of mere presence")
-    ones = op.Expand(like(weights, 1), op.Shape(x))
-    return _segments("add", ones, x, size, 0)
 
 
 @lower("Cumprod")
@@ -278,6 +194,16 @@ def unique_v2(x: ir.Value, axis: Host, *, out_idx: int = int(ir.DataType.INT32))
     return cast(values, x.dtype), cast(inverse, out_idx)
 
 
+@lower("UniqueWithCountsV2")
+def unique_with_counts_v2(x: ir.Value, axis: Host, *, out_idx: int = int(ir.DataType.INT32)) -> Any:
+    """As UniqueV2, and how often each slice comes."""
+    along = int(axis.reshape(-1)[0]) if axis.size else None
+    wide = cast(x, ir.DataType.INT64) if _is_integer(x) else x
+    values, _, inverse, counts = op.node("Unique", wide, outputs=4, sorted=0, axis=along)
+    assert x.dtype is not None
+    return cast(values, x.dtype), cast(inverse, out_idx), cast(counts, out_idx)
+
+
 @lower("UniqueWithCounts")
 def unique_with_counts(x: ir.Value, *, out_idx: int = int(ir.DataType.INT32)) -> Any:
     """As Unique, and how often each number comes."""
@@ -285,3 +211,12 @@ def unique_with_counts(x: ir.Value, *, out_idx: int = int(ir.DataType.INT32)) ->
     values, _, inverse, counts = op.node("Unique", wide, outputs=4, sorted=0)
     assert x.dtype is not None
     return cast(values, x.dtype), cast(inverse, out_idx), cast(counts, out_idx)
+
+
+@lower("ListDiff")
+def list_difference(x: ir.Value, y: ir.Value, *, out_idx: int = int(ir.DataType.INT32)) -> Any:
+    """The numbers of `x` that `y` has not, and where they stand in `x`."""
+    same = cast(op.Equal(op.Unsqueeze(x, [1]), op.Unsqueeze(y, [0])), ir.DataType.INT32)
+    found = op.ReduceSum(same, [1], keepdims=0)
+    place = op.Squeeze(op.NonZero(op.Equal(found, np.int32(0))), [0])
+    return op.Gather(x, place, axis=0), cast(place, out_idx)

@@ -17,6 +17,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
 from translate.converters.metadata import KIND
+from translate.models.tf_variables import numbers
 
 DOMAIN = "tensorflow"
 # Operations that take or return complex numbers, which are pairs of real ones here, on a last axis of two.
@@ -56,8 +57,14 @@ def read(
 
 def variable_value(variable: Any, name: str) -> ir.Value:
     """Return the initializer that `variable` becomes, called `name`."""
-    array = variable.numpy()
-    value = constant(array, name)
+    dtype = ir_dtype(variable.dtype)
+    if variable.dtype.is_complex or dtype is None or dtype is ir.DataType.STRING:
+        value = constant(variable.numpy(), name)
+    else:
+        # Read when it is wanted: a copy of all weights would stay as long as the graph does.
+        shape = ir.Shape(variable.shape.as_list())
+        tensor = ir.LazyTensor(lambda: ir.tensor(numbers(variable)), dtype, shape, name=name)
+        value = ir.Value(name=name, shape=shape, type=ir.TensorType(dtype), const_value=tensor)
     value.metadata_props[KIND] = "parameter" if variable.trainable else "buffer"
     return value
 

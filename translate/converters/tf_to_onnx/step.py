@@ -6,6 +6,7 @@ not matter whether a cell multiplies by one matrix and splits the result, or by 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,9 +27,15 @@ class State:
 
 @dataclass(frozen=True)
 class Element:
-    """What the list at `index` has for this step."""
+    """What the list at `index` has for this step: numbers [N, `size`], where that is known.
+
+    If `length` is not None the list is read from its end, which is there if it has so many elements: a number, or what
+    the loop reads at that index (`Outer`).
+    """
 
     index: int
+    size: int | None = None
+    length: int | Outer | None = None
 
 
 @dataclass(frozen=True)
@@ -107,9 +114,28 @@ class Step:
         inputs = [one for one in node.inputs if one is not None]
         if node.op_type == "TensorListGetItem":
             items = self._inputs.get(inputs[0])
-            known = items is not None and self._outputs[items] is inputs[0] and self._is_time(inputs[1])
-            return Element(items) if known and items is not None else Call(_UNKNOWN, ())
+            if items is None or self._outputs[items] is not inputs[0]:
+                return Call(_UNKNOWN, ())
+            length = None if self._is_time(inputs[1]) else self._length(inputs[1])
+            return self._element(items, length) if length or self._is_time(inputs[1]) else Call(_UNKNOWN, ())
         return self._called(node, value.index() or 0, [self.read(one) for one in inputs])
+
+    def _length(self, place: ir.Value) -> int | Outer | None:
+        """Return the length of which `place` is the last element less the number of the step; None for another."""
+        last, time = _subtracted(place)
+        if last is None or not self._is_time(time):
+            return None
+        known = self.read(last)
+        if isinstance(known, float):
+            return int(known) + 1
+        whole, one = _subtracted(last)
+        length = None if whole is None or one is None or self.read(one) != 1.0 else self.read(whole)
+        return length if isinstance(length, Outer) else int(length) if isinstance(length, float) else None
+
+    def _element(self, index: int, length: int | Outer | None) -> Element:
+        dense = self._xs[index].dense if isinstance(self._xs[index], TensorList) else None
+        known = dense if dense is not None and dense.shape is not None and len(dense.shape) == 3 else None
+        return Element(index, None if known is None else dims(known)[2], length)
 
     def _outside(self, index: int) -> Expression:
         given = self._xs[index]
@@ -132,8 +158,8 @@ class Step:
             return _sum(given)
         if name == "Mul":
             return Call("product", tuple(given))
-        if name == "Sub" and given[0] == 1.0:
-            return Call("complement", (given[1],))
+        if name == "Sub":
+            return Call("complement", (given[1],)) if given[0] == 1.0 else Call("difference", tuple(given))
         if name == "SelectV2":
             return Call("select", tuple(given))
         if name == "Tile":
@@ -156,10 +182,32 @@ def _constant(array: Host) -> Expression:
     return Weight(array, np.arange(array.size).reshape(array.shape))
 
 
+def _subtracted(value: ir.Value) -> tuple[ir.Value | None, ir.Value | None]:
+    """Return what a difference is made of; nothing for another value."""
+    node = value.producer()
+    return (node.inputs[0], node.inputs[1]) if node is not None and node.op_type == "Sub" else (None, None)
+
+
+@functools.cache
+def identity(size: int) -> Host:
+    """Return the identity matrix: the weight of an input that was multiplied with its weight before the loop."""
+    return np.eye(size, dtype=np.float32)
+
+
+def _alone(value: Expression) -> Linear | None:
+    """Return what the list has for this step as its own product with the identity."""
+    if not isinstance(value, Element) or value.size is None:
+        return None
+    places = np.arange(value.size**2).reshape(value.size, value.size)
+    return Linear((Share(value, Weight(identity(value.size), places)),))
+
+
 def _sum(terms: Sequence[Expression]) -> Expression:
     flat: list[Expression] = []
     for term in terms:
         flat += term.arguments if isinstance(term, Call) and term.function == "sum" else (term,)
+    if any(isinstance(term, Linear) for term in flat):
+        flat = [_alone(term) or term for term in flat]
     shares = [share for term in flat if isinstance(term, Linear) for share in term.shares]
     columns = shares[0].weight.places.shape[1:] if shares else None
     biases = [term for term in flat if isinstance(term, Weight) and term.places.shape == columns]
@@ -178,6 +226,10 @@ def _sum(terms: Sequence[Expression]) -> Expression:
 def _part(node: ir.Node, output: int, given: Sequence[Expression], numbers: Sequence[Host]) -> Expression:
     """Return a part of a weight, or of the columns of a sum of products."""
     whole = given[1] if node.op_type == "Split" else given[0]
+    if isinstance(whole, Call) and whole.function in _FUNCTIONS:
+        inner = _part(node, output, [whole.arguments[0] if one is whole else one for one in given], numbers)
+        return Call(whole.function, (inner,))
+    whole = _alone(whole) or whole
     if isinstance(whole, Weight):
         places = _cut(node, output, whole.places, numbers)
         return Call(_UNKNOWN, ()) if places is None else Weight(whole.source, places)

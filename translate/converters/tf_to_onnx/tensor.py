@@ -44,6 +44,12 @@ def concat(*xs: ir.Value | Host) -> ir.Value:
     return op.Concat(*values, axis=int(axis.item())) if len(values) > 1 else op.Identity(values[0])
 
 
+@lower("Concat")
+def concat_v1(axis: Host, *xs: ir.Value) -> ir.Value:
+    """Join along `axis`."""
+    return op.Concat(*xs, axis=int(axis.item()))
+
+
 @lower("Pack")
 def pack(*xs: ir.Value, axis: int = 0) -> ir.Value:
     """Join tensors of one shape on a new axis."""
@@ -154,6 +160,13 @@ def reverse(x: ir.Value, axes: Host) -> ir.Value:
     return op.Slice(x, [_LAST] * count, [-_LAST] * count, along, [-1] * count)
 
 
+@lower("Reverse")
+def reverse_v1(x: ir.Value, chosen: Host) -> ir.Value:
+    """Turn the order along the axes of which `chosen` says so."""
+    result: ir.Value = reverse(x, np.flatnonzero(chosen))
+    return result
+
+
 @lower("Select")
 def select_v1(condition: ir.Value, x: ir.Value, y: ir.Value) -> ir.Value:
     """`x` where the condition holds, else `y`; a condition of one axis chooses whole rows."""
@@ -169,8 +182,18 @@ def select(condition: ir.Value, x: ir.Value, y: ir.Value) -> ir.Value:
 
 
 @lower("MatrixBandPart")
-def matrix_band_part(x: ir.Value, low: Host, high: Host) -> ir.Value:
+def matrix_band_part(x: ir.Value, low: ir.Value | Host, high: ir.Value | Host) -> ir.Value:
     """Zeros outside `low` diagonals below and `high` above the main one; negative means all."""
-    if int(low) >= 0:
+    if isinstance(low, ir.Value):
+        x = op.Trilu(x, op.Neg(_diagonals(x, low)), upper=1)
+    elif int(low) >= 0:
         x = op.Trilu(x, np.int64(-int(low)), upper=1)
+    if isinstance(high, ir.Value):
+        return op.Trilu(x, _diagonals(x, high), upper=0)
     return op.Trilu(x, np.int64(int(high)), upper=0) if int(high) >= 0 else x
+
+
+def _diagonals(x: ir.Value, count: ir.Value) -> ir.Value:
+    """Return a computed number of diagonals, where negative means all."""
+    count = op.Cast(count, to=int(ir.DataType.INT64))
+    return op.Where(op.Less(count, np.int64(0)), op.ReduceSum(op.Shape(x), keepdims=0), count)

@@ -6,7 +6,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from translate.converters.tf_to_onnx import blocks, image
+from translate.converters.tf_to_onnx import blocks, detection, image
 from translate.converters.tflite_to_onnx.table import lower, same_as
 
 same_as(
@@ -29,4 +29,4 @@ def non_max_suppression_v4(
 
     The second output is the number of boxes.
     """
-    return image.non_max_suppression_v4(boxes, scores, count, iou, threshold, pad_to_max_output_size=1)
+    return detection.non_max_suppression_v4(boxes, scores, count, iou, threshold, pad_to_max_output_size=1)

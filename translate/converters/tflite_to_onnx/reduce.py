@@ -7,16 +7,16 @@ from typing import Any
 
 import onnx_ir as ir
 
-from translate.converters.tf_to_onnx import reduce
+from translate.converters.tf_to_onnx import reduce, segments
 from translate.converters.tf_to_onnx.build import Host
 from translate.converters.tflite_to_onnx.table import lower, same_as
 
 same_as(
     {
         "CUMSUM": reduce.cumsum,
-        "SEGMENT_SUM": reduce.segment_sum,
-        "UNSORTED_SEGMENT_PROD": reduce.unsorted_segment_prod,
-        "UNSORTED_SEGMENT_SUM": reduce.unsorted_segment_sum,
+        "SEGMENT_SUM": segments.segment_sum,
+        "UNSORTED_SEGMENT_PROD": segments.unsorted_segment_prod,
+        "UNSORTED_SEGMENT_SUM": segments.unsorted_segment_sum,
     }
 )
 

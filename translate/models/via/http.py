@@ -23,7 +23,7 @@ from translate.models.via.signature import parse_signature
 _URL = re.compile(r"https?://[^/]+(/[^?#]*)?/v1/models/[^/:?#]+(/(versions|labels)/[^/:?#]+)?")
 _TIMEOUT = 60.0
 # What TF Serving reads from JSON and writes to it, in both directions.
-_CARRIED = {
+CARRIED = {
     *("float32", "float64", "bool", "str"),
     *("int8", "int16", "int32", "int64", "uint8", "uint32", "uint64"),
 }
@@ -59,13 +59,13 @@ class HttpModel(Model):
         found = parse_signature(signatures, signature, self.url)
         self.inputs, self.outputs = found.inputs, found.outputs
         for spec in (*self.inputs, *self.outputs):
-            if spec.dtype not in _CARRIED:
+            if spec.dtype not in CARRIED:
                 raise OpenError(f"{self.url}: {spec.name} is {spec.dtype}, which TF Serving's REST cannot carry")
 
     def upload(self, feeds: Mapping[str, Array]) -> bytes:
         """Write the request."""
         check_feeds(self.inputs, feeds)
-        inputs = {spec.name: _to_json(feeds[spec.name], spec) for spec in self.inputs}
+        inputs = {spec.name: to_json(feeds[spec.name], spec) for spec in self.inputs}
         # NaN, Infinity and -Infinity are written as such, which TF Serving reads.
         return json.dumps({"signature_name": self.signature, "inputs": inputs}).encode("utf-8")
 
@@ -111,7 +111,8 @@ def _complaint(error: urllib.error.HTTPError) -> str:
         return text[:500] or str(error.reason)
 
 
-def _to_json(array: Array, spec: Spec) -> Any:
+def to_json(array: Array, spec: Spec) -> Any:
+    """Return an array as nested lists that TF Serving reads as `spec`. Raises `TranslateError` where JSON cannot."""
     dtype = "str" if array.dtype.kind in "OSU" else array.dtype.name
     if dtype != spec.dtype:
         raise TranslateError(f"input {spec.name} is {dtype}, the server expects {spec.dtype}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import textwrap
 
 WIDTH = 120
 _INDENT = "    "
@@ -19,14 +20,24 @@ def unparse(node: ast.AST) -> str:
 def statement(node: ast.stmt, level: int) -> str:
     """Return an assignment, a `return` or a loop as lines that are indented by `level` steps."""
     if isinstance(node, ast.Assign):
-        head = "".join(f"{unparse(target)} = " for target in node.targets)
+        head = "".join(f"{_bound(target)} = " for target in node.targets)
         return broken(head, node.value, "", level)
+    if isinstance(node, ast.AnnAssign) and node.value is not None:
+        return broken(f"{unparse(node.target)}: {unparse(node.annotation)} = ", node.value, "", level)
     if isinstance(node, ast.Return) and node.value is not None:
+        if isinstance(node.value, ast.Tuple) and len(node.value.elts) > 1:
+            line = f"{_INDENT * level}return {unparse(node.value)[1:-1]}"
+            return line if len(line) <= WIDTH else broken("return ", node.value, "", level)
         return broken("return ", node.value, "", level)
     if isinstance(node, ast.For):
         inner = [statement(item, level + 1) for item in node.body]
         return "\n".join([f"{_INDENT * level}for {unparse(node.target)} in {unparse(node.iter)}:", *inner])
     return _INDENT * level + unparse(node)
+
+
+def _bound(target: ast.expr) -> str:
+    text = unparse(target)
+    return text[1:-1] if isinstance(target, ast.Tuple) and len(target.elts) > 1 else text
 
 
 def broken(head: str, value: ast.expr, tail: str, level: int) -> str:
@@ -60,3 +71,14 @@ def _parts(value: ast.expr) -> tuple[str, list[tuple[str, ast.expr]], str] | Non
         keys = ["**" if key is None else f"{unparse(key)}: " for key in value.keys]
         return "{", list(zip(keys, value.values, strict=True)), "}"
     return None
+
+
+def docstring(text: str, level: int) -> list[str]:
+    """Return a docstring as lines that are indented by `level` steps."""
+    indent = "    " * level
+    text = text.replace("\\", "\\\\").replace('"""', "'''")
+    lines = textwrap.wrap(text, WIDTH - len(indent) - 6)
+    lines[0] = f'"""{lines[0]}'
+    if len(lines) == 1:
+        return [f'{indent}{lines[0]}"""']
+    return [*(f"{indent}{line}" for line in lines), f'{indent}"""']

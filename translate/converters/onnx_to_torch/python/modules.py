@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import keyword
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import fx, nn
 
+from translate.converters.onnx_to_torch.python.expressions import is_standalone
 from translate.errors import ExportError
 
 # Arguments of torch.nn's layers that say where and how, not what.
@@ -82,8 +82,9 @@ class Tree:
     def _module(self, module: nn.Module, path: str) -> str:
         if isinstance(module, fx.GraphModule):
             return self._branch(module, path)
-        if getattr(sys.modules.get(type(module).__module__), "STANDALONE", False):
-            self.classes[type(module).__name__] = type(module)
+        if is_standalone(type(module)):
+            # With the classes that it is derived from, before it.
+            self.classes |= {kind.__name__: kind for kind in reversed(type(module).__mro__) if is_standalone(kind)}
             return _layer(module, path, "")
         if type(module) is not nn.Module:
             return _layer(module, path)

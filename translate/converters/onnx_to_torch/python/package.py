@@ -6,7 +6,6 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 import onnx_ir as ir
@@ -16,10 +15,8 @@ from torch import fx, nn
 
 from translate.converters.metadata import source_name
 from translate.converters.onnx_to_torch.export import identifier
-from translate.converters.onnx_to_torch.python.forward import forward
+from translate.converters.onnx_to_torch.python.classes import About, Classes
 from translate.converters.onnx_to_torch.python.layout import WIDTH, statement
-from translate.converters.onnx_to_torch.python.loops import rolled
-from translate.converters.onnx_to_torch.python.modules import Tree
 
 _LAYERS = '''
 class Layers(nn.Module):
@@ -29,6 +26,16 @@ class Layers(nn.Module):
         super().__init__()
         for name, part in parts.items():
             setattr(self, name, part)
+
+    def __getattr__(self, name: str) -> Any:
+        return super().__getattr__(name)
+'''
+
+_INIT = '''"""A model that was translated to PyTorch; `load()` returns it with its weights."""
+
+from .model import Model, load
+
+__all__ = ["Model", "load"]
 '''
 
 _LOAD = '''
@@ -49,9 +56,7 @@ def save_python(module: fx.GraphModule, model: ir.Model, folder: Path, provenanc
     source = python_source(module, model, provenance)
     folder.mkdir(parents=True)
     (folder / "model.py").write_text(source, encoding="utf-8")
-    (folder / "__init__.py").write_text(
-        'from .model import Model, load\n\n__all__ = ["Model", "load"]\n', encoding="utf-8"
-    )
+    (folder / "__init__.py").write_text(_INIT, encoding="utf-8")
     save_file(_state(module), folder / "model.safetensors", metadata={"format": "pt"})
 
 
@@ -68,8 +73,13 @@ def _state(module: nn.Module) -> dict[str, torch.Tensor]:
 
 def python_source(module: fx.GraphModule, model: ir.Model, provenance: str) -> str:
     """Return the text of `model.py`, see `save_python`."""
-    classes = _Classes()
-    classes.write("Model", module, _interface(module), _sizes(model))
+    classes = Classes(module)
+    shapes = [
+        [_shape(value, _batch(model)) for value in values] for values in (model.graph.inputs, model.graph.outputs)
+    ]
+    outputs = [f"{source_name(value)} {shape}" for value, shape in zip(model.graph.outputs, shapes[1], strict=True)]
+    about = About("The whole model.", shapes[0], outputs)
+    classes.write("Model", module, about, _interface(module), _sizes(model))
     own = [textwrap.dedent(inspect.getsource(kind)) for kind in classes.standalone.values()]
     body = "\n\n".join([*own, *classes.texts])
     if classes.groups:
@@ -77,7 +87,8 @@ def python_source(module: fx.GraphModule, model: ir.Model, provenance: str) -> s
     imports = ["from __future__ import annotations\n"]
     if "math." in body:
         imports.append("import math")
-    imports.append("from pathlib import Path\n")
+    imports.append("from pathlib import Path")
+    imports.append("from typing import Any\n" if classes.groups else "")
     if re.search(r"\btorch\.", body):
         imports.append("import torch")
     if re.search(r"\bF\.", body):
@@ -104,94 +115,32 @@ def _sizes(model: ir.Model) -> dict[str, str]:
 
 def _docstring(model: ir.Model, provenance: str) -> str:
     lines = [*textwrap.wrap(provenance, WIDTH - 3), "", "Inputs"]
-    lines += [f"    {_line(value, identifier(str(value.name)))}" for value in model.graph.inputs]
+    batch = _batch(model)
+    lines += [
+        f"    {identifier(str(value.name))}  {_dtype(value)} {_shape(value, batch)}" for value in model.graph.inputs
+    ]
     lines += ["", "Outputs"]
-    lines += [f"    {_line(value, source_name(value))}" for value in model.graph.outputs]
+    lines += [f"    {source_name(value)}  {_dtype(value)} {_shape(value, batch)}" for value in model.graph.outputs]
     text = "\n".join(lines).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     return f'"""{text}\n"""\n'
 
 
-def _line(value: ir.Value, name: str) -> str:
-    dtype = "?" if value.dtype is None else value.dtype.name.lower()
+def _dtype(value: ir.Value) -> str:
+    return "?" if value.dtype is None else value.dtype.numpy().name
+
+
+def _shape(value: ir.Value, batch: str) -> str:
+    """Return `[batch, 3, 224, 224]`; a size that is not known is `?`, unless it is that of the `batch`."""
     if value.shape is None:
-        return f"{name}  {dtype}"
-    dims = ", ".join(str(dim) if isinstance(dim, int) else dim.value or "?" for dim in value.shape)
-    return f"{name}  {value.dtype.numpy().name if value.dtype is not None else dtype} [{dims}]"
+        return "of any shape"
+    dims = [
+        str(dim) if isinstance(dim, int) else dim.value or (batch if axis == 0 else "?")
+        for axis, dim in enumerate(value.shape)
+    ]
+    return f"[{', '.join(dims)}]"
 
 
-class _Classes:
-    """The classes of the file: the model, and one for each graph inside it, such as a branch."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-        self.groups = False
-        # Classes of layers that torch.nn has not, by name.
-        self.standalone: dict[str, type[nn.Module]] = {}
-
-    def write(
-        self, name: str, module: fx.GraphModule, attributes: str = "", sizes: Mapping[str, str] | None = None
-    ) -> None:
-        """Add the class of `module`, after those that it needs."""
-        tree = Tree(module, self._branch)
-        made = [item for text in tree.statements() for item in ast.parse(text).body]
-        arguments, statements = forward(module, tree.access, sizes or {})
-        self.groups |= tree.groups
-        self.standalone |= tree.classes
-        lines = [f"class {name}(nn.Module):"]
-        if attributes:
-            lines += [textwrap.indent(attributes, "    "), ""]
-        if made:
-            lines += ["    def __init__(self) -> None:", "        super().__init__()"]
-            lines += [statement(item, 2) for item in made] + [""]
-        lines += _signature(arguments, statements)
-        layers = {tree.access(str(node.target)) for node in module.graph.nodes if node.op == "call_module"}
-        lines += _body(rolled(statements, tree.lengths), layers)
-        self.texts.append("\n".join(lines) + "\n")
-
-    def _branch(self, module: fx.GraphModule, path: str) -> str:
-        name = "".join(part.capitalize() for part in re.split(r"[._]", path))
-        self.write(name, module)
-        text = self.texts.pop()
-        # One class for graphs that are the same but for their weights.
-        known = next((other for other in self.texts if _body_of(other) == _body_of(text)), None)
-        if known is None:
-            self.texts.append(text)
-            return f"{name}()"
-        return f"{known.removeprefix('class ').partition('(')[0]}()"
-
-
-def _body_of(text: str) -> str:
-    """Return a class without its name."""
-    return text.partition("(")[2]
-
-
-def _signature(arguments: Sequence[str], statements: Sequence[ast.stmt]) -> list[str]:
-    last = statements[-1]
-    value = last.value if isinstance(last, ast.Return) else None
-    result = {ast.Tuple: "tuple[Tensor, ...]", ast.Dict: "dict[str, Tensor]"}.get(type(value), "Tensor")
-    typed = [f"{argument}: Tensor" for argument in arguments]
-    line = f"    def forward({', '.join(['self', *typed])}) -> {result}:"
-    if len(line) <= WIDTH:
-        return [line]
-    return ["    def forward(", "        self,", *(f"        {item}," for item in typed), f"    ) -> {result}:"]
-
-
-def _body(statements: Sequence[ast.stmt], layers: Container[str]) -> list[str]:
-    """Return the statements of a forward in paragraphs: one for each loop, and for each block under its name."""
-    lines: list[str] = []
-    block, before = "", None
-    for item in statements:
-        calls = [ast.unparse(node.func) for node in ast.walk(item) if isinstance(node, ast.Call)]
-        is_loop = isinstance(item, ast.For)
-        own = "" if is_loop else next((_block(call) for call in calls if call in layers), block)
-        if own != block or is_loop or isinstance(before, ast.For):
-            lines += [""] * bool(lines) + [f"        # {own}"] * bool(own)
-        lines.append(statement(item, 2))
-        block, before = own, item
-    return lines
-
-
-def _block(layer: str) -> str:
-    """Return the block that a layer is in: `blocks[0]` for `self.blocks[0].attention.query`."""
-    match = re.fullmatch(r"self\.(.*\])\..*", layer) or re.fullmatch(r"self\.(.+)\.[^.]+", layer)
-    return match[1] if match else ""
+def _batch(model: ir.Model) -> str:
+    """Return the name of the first size of all inputs, `?` if they have none in common."""
+    first = {str(value.shape[0]) if value.shape else "?" for value in model.graph.inputs}
+    return first.pop() if len(first) == 1 else "?"

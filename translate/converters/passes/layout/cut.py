@@ -46,7 +46,7 @@ class _Region:
     """What one Transpose reaches: how each value would be stored and each node compute on the other side of it.
 
     `from_output` are the Transposes that the region touches through their output, `from_input` those that it
-    touches through their input; a Transpose is never in both.
+    touches through their input; a Transpose is never in both. It is `changed` once the graph is no longer what it was.
     """
 
     graph: ir.Graph
@@ -54,6 +54,7 @@ class _Region:
     moves: dict[ir.Node, Move] = field(default_factory=dict)
     from_output: set[ir.Node] = field(default_factory=set)
     from_input: set[ir.Node] = field(default_factory=set)
+    changed: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,13 +70,38 @@ class _Cost:
     moved: bool
 
 
+class _Exhausted:
+    """The regions of which no part is worth moving, until something near them changes.
+
+    Any tensor of a region reaches the same region: without these, a graph in which many Transposes have to stay would
+    be explored once for each of them.
+    """
+
+    def __init__(self) -> None:
+        self._at: dict[ir.Value, list[_Region]] = {}
+
+    def holds(self, value: ir.Value, perm: Perm) -> bool:
+        return any(region.perms.get(value) == perm and not region.changed for region in self._at.get(value, ()))
+
+    def add(self, region: _Region) -> None:
+        for value in _values_near(region):
+            self._at.setdefault(value, []).append(region)
+
+    def forget(self, moved: _Region) -> None:
+        """Forget the regions that share a tensor, or a Transpose at their edge, with one whose nodes are `moved`."""
+        for value in _values_near(moved):
+            for region in self._at.pop(value, ()):
+                region.changed = True
+
+
 def reduce_transposes(graph: ir.Graph, opset: int) -> bool:
     """Move nodes of `graph` across Transposes as long as that leaves fewer; say whether any was moved."""
     changed = False
+    exhausted = _Exhausted()
     for node in list(graph):
         # A Transpose of an earlier one's region may be gone by now.
         if node.graph is graph and is_transpose(node):
-            changed |= _reduce_at(graph, node, opset)
+            changed |= _reduce_at(graph, node, opset, exhausted)
     return changed
 
 
@@ -88,17 +114,23 @@ def total_cost(graph: ir.Graph) -> int:
     return total
 
 
-def _reduce_at(graph: ir.Graph, transpose: ir.Node, opset: int) -> bool:
+def _reduce_at(graph: ir.Graph, transpose: ir.Node, opset: int, exhausted: _Exhausted) -> bool:
     source, perm = transpose.inputs[0], perm_of(transpose)
     assert source is not None
     if is_foldable(source):
         return False
-    moved = _move(_explore(graph, transpose.outputs[0], inverse(perm), opset))
-    if not moved and not is_constant(source):
-        moved = _move(_explore(graph, source, perm, opset))
-    if moved:
-        simplify(graph)
-    return moved
+    starts = [(transpose.outputs[0], inverse(perm))]
+    if not is_constant(source):
+        starts.append((source, perm))
+    for value, wanted in starts:
+        if exhausted.holds(value, wanted):
+            continue
+        region = _explore(graph, value, wanted, opset)
+        if _move(region, exhausted):
+            simplify(graph)
+            return True
+        exhausted.add(region)
+    return False
 
 
 def _explore(graph: ir.Graph, value: ir.Value, perm: Perm, opset: int) -> _Region:
@@ -139,7 +171,13 @@ def _explore(graph: ir.Graph, value: ir.Value, perm: Perm, opset: int) -> _Regio
     return region
 
 
-def _move(region: _Region) -> bool:
+def _values_near(region: _Region) -> set[ir.Value]:
+    """Return the tensors of a region, and those on the far side of the Transposes around it."""
+    around = [value for node in region.from_output | region.from_input for value in (*node.inputs, *node.outputs)]
+    return {*region.perms, *filter(None, around)}
+
+
+def _move(region: _Region, exhausted: _Exhausted) -> bool:
     """Move the best part of a region; say whether any of it is better than none."""
     if not region.moves:
         return False
@@ -149,6 +187,7 @@ def _move(region: _Region) -> bool:
     after = sum(_price(cost, moved) for cost in costs)
     if after >= before:
         return False
+    exhausted.forget(region)
     for node in list(region.graph):
         if node in moved:
             apply_move(node, region.moves[node])

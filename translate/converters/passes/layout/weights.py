@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-import numpy as np
 import onnx_ir as ir
 
 from translate.converters.metadata import KEEP, PERMUTATION
@@ -21,6 +20,7 @@ from translate.converters.passes.layout.edit import (
     perm_of,
     simplify,
 )
+from translate.converters.weights import permuted
 
 
 def fold_constant_transposes(graphs: Iterable[ir.Graph]) -> bool:
@@ -62,14 +62,8 @@ def _fold(value: ir.Value) -> bool:
 
 
 def _store(value: ir.Value, tensor: ir.TensorProtocol, perm: Perm) -> None:
-    sizes = tensor.shape.numpy()
-    shape = ir.Shape([sizes[axis] for axis in perm])
-
-    def permute() -> ir.TensorProtocol:
-        return ir.Tensor(np.ascontiguousarray(tensor.numpy().transpose(perm)), dtype=tensor.dtype, name=value.name)
-
-    stored = ir.LazyTensor(permute, tensor.dtype, shape, cache=True, name=value.name)
-    value.shape = shape
+    stored = permuted(tensor, perm, value.name)
+    value.shape = ir.Shape(stored.shape.numpy())
     producer = value.producer()
     if producer is not None:
         producer.attributes.clear()

@@ -1,0 +1,160 @@
+"""Several methods of a PyTorch module → one SavedModel with a signature for each, stage by stage."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from translate.errors import CannotTranslateError, Problem, UsageError
+from translate.graphs import to_onnx
+from translate.publish import publish, staging
+from translate.routes.result import NotEqualError, Result, Stages, size_on_disk, source_label
+from translate.routes.to_tensorflow import count_weights, default_output
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from translate.models.base import Model, Spec
+    from translate.models.torch_model import TorchModel
+    from translate.verify import Verdict
+    from translate.verify.cases import InputPlan
+
+
+def methods_to_tensorflow(
+    source: object,
+    methods: Sequence[str],
+    output: str | Path | None = None,
+    *,
+    inputs: Sequence[str | Spec] = (),
+    weights: str | Path | None = None,
+    verify: bool = True,
+    force: bool = False,
+    plan: InputPlan | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Result:
+    """Translate methods of a PyTorch module to one SavedModel, each to a signature of its name, and prove each.
+
+    `source`, `methods`, `inputs` and `weights` are those of `open_methods`, all else is as in `torch2tf`. In the
+    result, inputs and outputs are called `method.name`. A weight that several methods read is one variable.
+    """
+    if not methods or len(set(methods)) < len(methods):
+        raise UsageError(f"methods are named once each: {', '.join(methods) or 'there are none'}")
+    label = source_label(source)
+    destination = Path(default_output(source) if output is None else output)
+    stage = Stages(progress)
+    notes: list[str] = []
+    with staging(destination, force=force) as built:
+        with stage("open"):
+            from translate.models.methods import open_methods
+
+            models = open_methods(source, methods, inputs, weights=weights, notes=notes)
+        with stage("export"):
+            exported = {name: to_onnx(model, notes) for name, model in models.items()}
+            originals = {name: graph.clone() for name, graph in exported.items()}
+        transposes = _lower(exported, built, stage, notes)
+        del exported
+        with stage("reload"):
+            from translate.models.saved_model import SavedModel
+
+            gc.collect()
+            targets = {name: SavedModel(built, name) for name in methods}
+        verdict = None
+        if verify:
+            with stage("verify"):
+                verdict = _joined(
+                    {name: _compare(models[name], targets[name], originals[name], plan, notes) for name in methods}
+                )
+        proven = verdict is None or verdict.passed
+        trainable, frozen = count_weights(targets[methods[0]].loaded)
+        size = size_on_disk(built)
+        if proven:
+            with stage("publish"):
+                publish(built, destination)
+    result = Result(
+        command="torch2tf",
+        format="saved_model",
+        source=label,
+        source_kind=models[methods[0]].kind,
+        engine="native",
+        output=destination if proven else None,
+        bytes=size,
+        inputs=tuple(spec for name in methods for spec in _prefixed(name, models[name].inputs)),
+        outputs=tuple(spec for name in methods for spec in _prefixed(name, models[name].outputs)),
+        trainable=trainable,
+        frozen=frozen,
+        transposes=transposes,
+        notes=tuple(dict.fromkeys(notes)),
+        verdict=verdict,
+        seconds=stage.seconds,
+    )
+    if not proven:
+        raise NotEqualError(result)
+    return result
+
+
+def _lower(graphs: Mapping[str, ir.Model], built: Path, stage: Stages, notes: list[str]) -> int:
+    """Write the graphs as one SavedModel to `built`; return the number of transposes left."""
+    from translate.converters import onnx_to_tf, passes
+
+    transposes = 0
+    problems: list[Problem] = []
+    with stage("passes"):
+        for graph in graphs.values():
+            report = passes.prepare(graph)
+            transposes += report.transposes
+            notes.extend(report.notes)
+            problems += onnx_to_tf.preflight(graph)
+    if problems:
+        raise CannotTranslateError("TensorFlow", problems)
+    with stage("lower"):
+        onnx_to_tf.save_methods(graphs, built)
+    return transposes
+
+
+def _compare(model: TorchModel, target: Model, graph: ir.Model, plan: InputPlan | None, notes: list[str]) -> Verdict:
+    from translate.comparison import Pair, compare_pair
+    from translate.verify.cases import InputPlan
+
+    plan = plan or InputPlan()
+    # Not every method has every dimension and every input.
+    known = {spec.name for spec in model.inputs}
+    plan = replace(
+        plan,
+        sizes={name: sizes for name, sizes in plan.sizes.items() if name in model.symbols},
+        distributions={name: drawn for name, drawn in plan.distributions.items() if name in known},
+    )
+    pair = Pair(model, target, {name: name for name in known}, notes)
+    return compare_pair(pair, plan, graph=graph).verdict
+
+
+def _joined(parts: Mapping[str, Verdict]) -> Verdict:
+    """Return the verdicts on several methods as one."""
+    from translate.verify.verdict import Side, Verdict
+
+    def side(which: str) -> Side:
+        sides: dict[str, Side] = {name: getattr(part, which) for name, part in parts.items()}
+        return Side(
+            next(iter(sides.values())).kind,
+            tuple(spec for name, one in sides.items() for spec in _prefixed(name, one.inputs)),
+            tuple(spec for name, one in sides.items() for spec in _prefixed(name, one.outputs)),
+        )
+
+    runs = [
+        replace(run, outputs=tuple(replace(output, name=f"{name}.{output.name}") for output in run.outputs))
+        for name, part in parts.items()
+        for run in part.runs
+    ]
+    return Verdict(
+        side("source"),
+        side("target"),
+        tuple(runs),
+        tuple(f"{name}: {text}" for name, part in parts.items() for text in part.interface),
+        tuple(f"{name}: {text}" for name, part in parts.items() for text in part.warnings),
+    )
+
+
+def _prefixed(name: str, specs: Sequence[Spec]) -> list[Spec]:
+    return [replace(spec, name=f"{name}.{spec.name}") for spec in specs]

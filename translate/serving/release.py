@@ -1,0 +1,76 @@
+"""The last step of `torch2tf --serving`: a proven SavedModel becomes a version that TF Serving loads."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from translate.comparison import Pair, input_bounds, make_cases
+from translate.publish import publish_version, versions
+from translate.serving import LABELS, MOST_ROWS, Interface, Serving, batch_range
+from translate.serving.warm_up import one_of_each_size, write_warm_up
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from translate.models.base import Array, Model
+    from translate.verify.cases import Case, InputPlan
+
+_SAMPLE_ROWS = 2
+
+
+def release(serving: Serving, built: Path, pair: Pair, plan: InputPlan, graph: ir.Model) -> Path:
+    """Complete the SavedModel in `built` with warm-up requests and labels, rename it to its version, return that place.
+
+    The requests are inputs of the comparison of `pair`, which `plan` and `graph` make again: one for each set of
+    sizes, a real one of 32 rows at most where there is one. Writes the configuration, where `serving` asks for it, and
+    says in the notes of `pair` what the user should know. Raises `UsageError` when something cannot be written.
+    """
+    interface = Interface(pair.source.inputs, pair.source.outputs)
+    made = make_cases(pair, plan, input_bounds(graph, pair.aliases))
+    cases = one_of_each_size(_shortened(case, interface) for case in made)
+    write_warm_up(built, serving.name, [case.feeds for case in cases])
+    pair.notes.append(f"warm-up requests: {', '.join(_shown(case) for case in cases)}")
+    if serving.labels is not None:
+        shutil.copyfile(serving.labels, built / LABELS)
+    place = publish_version(built, serving.base, serving.version)
+    version, others = int(place.name), [number for number in versions(serving.base) if number != int(place.name)]
+    if others and others[-1] > version:
+        pair.notes.append(f"TF Serving serves the greatest version, which is {others[-1]} and not {version}")
+    if serving.config:
+        from translate.serving.config import write_config
+
+        largest = _largest_batch(pair.source, interface, cases)
+        before = max((number for number in others if number < version), default=None)
+        sample = _sample(cases, interface)
+        pair.notes.extend(write_config(serving, interface, sample, largest, version, before))
+    return place
+
+
+def _shortened(case: Case, interface: Interface) -> Case:
+    """Return a real input without most of its rows, if there are many: a file may hold a whole test set."""
+    if interface.batch is None or not case.is_real or case.sizes.get(interface.batch, 0) <= MOST_ROWS:
+        return case
+    feeds = {name: array[:MOST_ROWS] for name, array in case.feeds.items()}
+    return replace(case, sizes={**case.sizes, interface.batch: MOST_ROWS}, feeds=feeds)
+
+
+def _largest_batch(source: Model, interface: Interface, cases: list[Case]) -> int:
+    """Return the size of the largest batch that TF Serving is to make: all the warm-up requests must pass."""
+    if interface.batch is None:
+        return 1
+    rows = [next(iter(case.feeds.values())).shape[0] for case in cases]
+    return max(batch_range(source, interface.batch)[1], *rows)
+
+
+def _sample(cases: list[Case], interface: Interface) -> dict[str, Array]:
+    """Return a real input if there is one, of two rows at most where the batch is open."""
+    case = next((case for case in cases if case.is_real), cases[0])
+    rows = slice(None) if interface.batch is None else slice(_SAMPLE_ROWS)
+    return {name: array if array.ndim == 0 else array[rows] for name, array in case.feeds.items()}
+
+
+def _shown(case: Case) -> str:
+    return " ".join(f"{name}={size}" for name, size in case.sizes.items()) or case.label
