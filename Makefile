@@ -62,6 +62,7 @@ bench: .venv/made  ## Race the whole translation of ResNet-18 against onnx2tf's
 	.venv/bin/python -m benchmarks.race_onnx2tf
 
 zoo: .venv/made  ## Translate many TensorFlow models to PyTorch, one process each; writes docs/zoo.md (hours)
+	.venv/bin/python -m pip install -q --no-deps -r constraints/keras-zoo-nodeps.txt
 	@# TensorFlow says on starting that there is no GPU; each model has a log of its own.
 	@mkdir -p build/zoo && .venv/bin/python -m benchmarks.zoo 2> build/zoo/errors.log || { cat build/zoo/errors.log >&2; exit 1; }
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.converters.tf_to_onnx.cases import check, floats
+from tests.converters.tf_to_onnx.cases import check, floats, refuses
 
 K = np.random.default_rng(1).normal(size=(3, 3, 4, 6)).astype(np.float32)
 IMAGE = floats("n", "h", "w", 4)
@@ -38,3 +38,8 @@ def test_transposed_convolutions(padding: str, kernel: int, strides: int) -> Non
     layer = tf.keras.layers.Conv2DTranspose(5, kernel, strides=strides, padding=padding.lower())
     layer.build((None, None, None, 4))
     check(layer, IMAGE, sizes=SIZES, **TOLERANCE)
+
+
+def test_what_onnx_has_no_convolution_of_is_refused() -> None:
+    kernel = tf.cast(K, tf.bfloat16)
+    refuses(lambda x: tf.nn.conv2d(tf.cast(x, tf.bfloat16), kernel, 1, "SAME"), IMAGE, match="bfloat16")

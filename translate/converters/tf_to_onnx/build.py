@@ -193,9 +193,14 @@ def infer(node: ir.Node) -> None:
         for value in inputs
         if value.const_value is not None and value.const_value.size <= _SMALL
     }
-    found = onnx.shape_inference.infer_node_outputs(
-        schema, proto, types, data, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=10
-    )
+    try:
+        found = onnx.shape_inference.infer_node_outputs(
+            schema, proto, types, data, opset_imports=[onnx.helper.make_opsetid("", OPSET)], ir_version=10
+        )
+    except onnx.checker.ValidationError as error:
+        # A dtype that TensorFlow's operator takes and ONNX's does not, such as bfloat16 in a convolution.
+        reason = next((line for line in str(error).splitlines() if line.strip()), "it is not valid")
+        raise UnsupportedError(f"ONNX's {node.op_type} of opset {OPSET} refuses it: {reason}") from error
     for value in node.outputs:
         if str(value.name) in found:
             inferred = ir.serde.deserialize_type_proto_for_type(found[str(value.name)])
