@@ -39,6 +39,7 @@ ADDED = (
     % """choice = Where (keep, half, tiny)
   masked = Add (choice, scores)"""
 )
+ONE_NUMBER = KERAS % "masked = Add (scores, half)"
 INFINITE = KERAS % "masked = Where (keep, scores, infinite)"
 SMALL = KERAS % "masked = Where (keep, scores, tiny)"
 INFINITE_SUM = ADDED.replace("half, tiny", "half, infinite")
@@ -53,7 +54,8 @@ g (float[b,2,q,4] query, float[b,2,k,4] key, float[b,2,k,3] value, bool[b,1,q,k]
   weights = Softmax<axis=-1> (masked)
   y = MatMul (weights, value)
 }"""
-FOUND = {"plain": PLAIN, "replaced": REPLACED, "joined": JOINED, "added": ADDED, "products": PRODUCTS}
+FOUND = {"plain": PLAIN, "replaced": REPLACED, "joined": JOINED, "added": ADDED, "number": ONE_NUMBER}
+FOUND["products"] = PRODUCTS
 LEFT = {"infinite": INFINITE, "small": SMALL, "infinite sum": INFINITE_SUM, "shown": SHOWN}
 
 

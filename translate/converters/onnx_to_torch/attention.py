@@ -113,6 +113,9 @@ def attention_layer(
     The result is [N, heads, Q, D], in `result_order`.
     """
     q, k, v = _in_order(q, query_order), _in_order(k, key_order), _in_order(v, value_order)
+    if mask is not None and mask.ndim < 2:
+        # PyTorch broadcasts no mask that lacks the axes of queries and keys.
+        mask = mask.reshape([1, -1])
     return _in_order(F.scaled_dot_product_attention(q, k, v, mask, scale=scale), result_order)
 
 
