@@ -18,6 +18,7 @@ from translate.models.base import Array, Model, Spec, check_feeds
 from translate.models.device import Placement
 from translate.models.inputs import merge_specs, name_inputs, open_dims
 from translate.models.perturb import neighbouring_feeds
+from translate.models.tf_double import DoubleFunction
 
 
 class KerasModel(Model):
@@ -53,6 +54,7 @@ class KerasModel(Model):
             known = _unique([_spec(tensor.name, tensor) for tensor in tf.nest.flatten(structure)])
             self.inputs = merge_specs(inputs, open_dims(known))
         self.function = self._trace(structure)
+        self._double = DoubleFunction(self.function)
         leaves = keras.tree.flatten_with_path(self.function.structured_outputs)
         names = _names(model, [path for path, _ in leaves])
         self.outputs = _unique([_spec(name, leaf) for name, (_, leaf) in zip(names, leaves, strict=True)])
@@ -67,8 +69,7 @@ class KerasModel(Model):
 
     def call(self, values: list[tf.Tensor]) -> list[tf.Tensor]:
         """Run the traced model; recurrent layers that keep their states begin anew."""
-        for state in self._states:
-            state.assign(keras.ops.zeros_like(state))
+        self._begin_anew()
         with self.device.scope():
             results: list[tf.Tensor] = keras.tree.flatten(self.function(*values))
         self.device.synchronize()
@@ -86,10 +87,20 @@ class KerasModel(Model):
         """As TensorFlow's allocator counts, over the whole process."""
         return self.device.peak_bytes()
 
+    def run_double(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
+        """Run the traced model in float64; None where its graph cannot be written so."""
+        self._begin_anew()
+        results = self._double(self.upload(feeds))
+        return None if results is None else self.download(results)
+
     def run_perturbed(self, feeds: Mapping[str, Array], seed: int) -> dict[str, Array]:
         """Run with the weights, and inputs, moved by `neighbours`, and restore the weights."""
         with tf_variables.moved(self.model.weights, seed):
             return self.run(neighbouring_feeds(feeds, seed))
+
+    def _begin_anew(self) -> None:
+        for state in self._states:
+            state.assign(keras.ops.zeros_like(state))
 
     def _trace(self, structure: Any) -> Any:
         names = [spec.name for spec in self.inputs]

@@ -15,6 +15,7 @@ from translate.models.base import Array, Gradients, Loss, Model, Spec, check_fee
 from translate.models.device import Placement
 from translate.models.inputs import merge_specs, open_dims
 from translate.models.perturb import neighbouring_feeds
+from translate.models.tf_double import DoubleFunction
 
 
 class TracedModel(Model):
@@ -33,6 +34,7 @@ class TracedModel(Model):
         """Run `function` on `device`; `arguments` and `results` belong to its inputs and outputs, in their order."""
         self.device = device
         self.function = function
+        self._double = DoubleFunction(function)
         self.arguments = tuple(spec.name for spec in arguments)
         self.results = tuple(results)
         self.inputs = tuple(arguments)
@@ -77,6 +79,11 @@ class TracedModel(Model):
     def peak_device_bytes(self) -> int | None:
         """As TensorFlow's allocator counts, over the whole process."""
         return self.device.peak_bytes()
+
+    def run_double(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
+        """Run the function in float64; None where its graph cannot be written so."""
+        results = self._double(self._in_order(feeds))
+        return None if results is None else self.download(dict(zip(self.results, results, strict=True)))
 
     def run_perturbed(self, feeds: Mapping[str, Array], seed: int) -> dict[str, Array]:
         """Run with the variables, and inputs, moved by `neighbours`, and restore the variables; constants stay."""
