@@ -1,30 +1,39 @@
 """Control flow: If, Loop and Scan, as the branch that is taken, as steps written out, or as PyTorch's own operators.
 
-PyTorch's `cond`, `while_loop` and `scan` are called as operators (torch.ops.higher_order), not by their functions in
-`torch`: those compile what they are given, and fix sizes of 1 while they do.
-
 A loop that stacks what its steps make becomes a `scan`. Where a condition ends it, a `while_loop` runs first, to find
-out after how many steps. A `scan` takes one step at least: where there may be none, it is given one on zeros then, and
-what comes of that is dropped.
+out after how many steps.
 """
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 import torch
-from torch import fx
 
 from translate.converters.lowering import Context
 from translate.converters.onnx_to_torch.builder import Builder
+from translate.converters.onnx_to_torch.loops import (
+    Results,
+    Step,
+    captured_by,
+    computed,
+    known,
+    missing_steps,
+    number_of_step,
+    record_step,
+    run_scan,
+    run_while,
+    slices,
+    unshare,
+    with_rows,
+    write_out,
+)
 from translate.converters.onnx_to_torch.shapes import Size, axis_from_start, entries, is_number, tensor
 from translate.converters.onnx_to_torch.table import lower
-from translate.converters.onnx_to_torch.values import DEAD, Value, builder, is_recording, record, static_size
+from translate.converters.onnx_to_torch.values import builder, is_recording, record
 from translate.errors import UnsupportedError
 
 # So many steps are easier to read, and faster, one after the other than as a loop.
@@ -33,19 +42,6 @@ LONGEST_WRITTEN_OUT = 4
 LONGEST_UNROLLED = 256
 # Trip counts from here on mean that only the condition ends the loop.
 FOREVER = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class Results:
-    """What one step returns: whether to go on, what it carries, what is stacked."""
-
-    going: Any
-    carried: list[Any]
-    stacked: list[Any]
-
-
-# From the inputs of one step, and what is carried before it.
-Step = Callable[[Sequence[Any], Sequence[Any]], Results]
 
 
 @lower("If")
@@ -62,9 +58,9 @@ def if_(
     branches = [Builder(outer.root, outer.sizes, outer) for _ in range(2)]
     for branch, graph in zip(branches, (then_branch, else_branch), strict=True):
         with branch.recording():
-            results = [_computed(result, "a branch returns") for result in context.run(graph)]
-            branch.graph.output(branch.create_arg(tuple(_unshared(results))))
-    operands = _captured(*branches)
+            results = [computed(result, "a branch returns") for result in context.run(graph)]
+            branch.graph.output(branch.create_arg(tuple(unshare(results))))
+    operands = captured_by(*branches)
     for branch in branches:
         branch.take(operands)
     names = [outer.hold(branch, kind) for branch, kind in zip(branches, ("then", "otherwise"), strict=True)]
@@ -91,35 +87,35 @@ def loop(
         going, *results = context.run(body, *inputs, np.array(True), *state)
         return Results(going, results[: len(carried)], results[len(carried) :])
 
-    going = True if cond is None else _known(cond)
-    count = None if trip_count is None else _known(trip_count)
+    going = True if cond is None else known(cond)
+    count = None if trip_count is None else known(trip_count)
     endless = trip_count is None or (count is not None and count >= FOREVER)
     # As Python, where that is short or all that can be.
     why = "it carries a sequence or an optional" if any(v is None or isinstance(v, list) for v in carried) else ""
     if going is False or why or (count is not None and count <= LONGEST_WRITTEN_OUT):
         steps = 0 if going is False else count
-        result = None if steps is None or going is None else _written_out(step, _numbers(steps, why), carried)
+        result = None if steps is None or going is None else write_out(step, _numbers(steps, why), carried)
         if result is not None:
             return result
         if why:
             raise UnsupportedError(f"{why}, and how often it runs is not known")
     carried = [tensor(value) for value in carried]
-    trial = _recorded(step, [_number], carried)
+    trial = record_step(step, [number_of_step], carried)
     if not trial.keeps_shapes():
         why = "the shape of what it carries changes"
-        result = None if count is None or going is None else _written_out(step, _numbers(count, why), carried)
+        result = None if count is None or going is None else write_out(step, _numbers(count, why), carried)
         if result is None:
             raise UnsupportedError(f"{why}, and how often it runs is not known")
         return result
-    conditional = going is not True or _known(trial.results.going) is not True
+    conditional = going is not True or known(trial.results.going) is not True
     if endless and not conditional:
         raise UnsupportedError("it never ends")
     if not trial.results.stacked:
         limit = None if endless else tensor(trip_count).reshape([])
-        return tuple(_while(step, limit, cond, carried, conditional)[1])
+        return tuple(run_while(step, limit, cond, carried, conditional)[1])
     if conditional:
         limit = None if endless else tensor(trip_count).reshape([])
-        steps, _ = _while(step, limit, cond, carried, conditional, detached=True)
+        steps, _ = run_while(step, limit, cond, carried, conditional, detached=True)
         return _counted(step, steps.item(), carried)
     (number,) = entries(trip_count)
     return _counted(step, number, carried)
@@ -127,10 +123,10 @@ def loop(
 
 def _counted(step: Step, number: Size, carried: Sequence[Any]) -> tuple[Any, ...]:
     """Run `step` `number` times; return what it carries in the end, and what is stacked."""
-    missing = _missing(number)
+    missing = missing_steps(number)
     # torch.export sees by the maximum that a computed number of steps is one at least.
     count = number if is_number(missing, 0) else record(torch.sym_max, number + missing, 1)
-    return _scan(step, [record(torch.arange, count)], carried, number, missing)
+    return run_scan(step, [record(torch.arange, count)], carried, number, missing)
 
 
 @lower("Scan", since=9)
@@ -184,7 +180,7 @@ def repeat_while(step: Callable[[Sequence[Any]], tuple[Any, Sequence[Any]]], sta
         further, after = step(before)
         return Results(further, list(after), [])
 
-    return _while(counted, None, None, state, conditional=True)[1]
+    return run_while(counted, None, None, state, conditional=True)[1]
 
 
 def over_time(
@@ -212,217 +208,16 @@ def _along(step: Step, xs: list[Any], carried: Sequence[Any]) -> tuple[Any, ...]
     """
     length = xs[0].size(0)
     if isinstance(length, int) and (length <= LONGEST_WRITTEN_OUT or not is_recording()):
-        written = _written_out(step, [[x[i] for x in xs] for i in range(length)], carried)
+        written = write_out(step, [[x[i] for x in xs] for i in range(length)], carried)
         assert written is not None
         return written
-    if not _recorded(step, [_slices(x) for x in xs], carried).keeps_shapes():
+    if not record_step(step, [slices(x) for x in xs], carried).keeps_shapes():
         raise UnsupportedError("the shape of what it carries changes")
-    missing = _missing(length)
-    return _scan(step, [_with_rows(x, 0, missing) for x in xs], carried, length, missing)
-
-
-# What a value is in each world of the outer graph.
-_Examples = Callable[[int], Sequence[Any]]
-
-
-def _number(worlds: int) -> Sequence[Any]:
-    return [torch.empty([], dtype=torch.int64, device="meta")] * worlds
-
-
-def _slices(x: Any) -> _Examples:
-    return lambda _: [world if world is DEAD else world.new_empty(world.shape[1:]) for world in x.worlds]
-
-
-@dataclass(frozen=True)
-class _Recorded:
-    """The graph of one step: its inputs and results, without an output yet."""
-
-    graph: Builder
-    inputs: list[Value]
-    state: list[Value]
-    results: Results
-
-    def keeps_shapes(self) -> bool:
-        """Say whether what is carried has the same dtypes and shapes after the step as before it, in all worlds."""
-        with self.graph.recording():
-            pairs = zip(self.state, (tensor(value) for value in self.results.carried), strict=True)
-            return all(
-                before is DEAD or after is DEAD or (before.dtype, before.shape) == (after.dtype, after.shape)
-                for one, other in pairs
-                for before, after in zip(one.worlds, other.worlds, strict=True)
-            )
-
-
-def _recorded(step: Step, inputs: Sequence[_Examples], carried: Sequence[Any]) -> _Recorded:
-    outer = builder()
-    inner = Builder(outer.root, outer.sizes, outer)
-    slots = [inner.placeholder(f"x_{i}", examples(len(outer.sizes))) for i, examples in enumerate(inputs)]
-    state = [inner.placeholder(f"state_{i}", value.worlds) for i, value in enumerate(carried)]
-    with inner.recording():
-        results = step(slots, state)
-        for result in (*results.carried, *results.stacked):
-            _computed(result, "a step of a loop returns")
-    return _Recorded(inner, slots, state, results)
-
-
-def _missing(number: Size) -> Size:
-    """Return how many steps a scan of `number` steps lacks: 1 where there are none, 0 otherwise.
-
-    torch.export takes sizes for 2 or more; this expression it keeps.
-    """
-    return 0 if isinstance(number, int) and number else 1 // (number + 1)
-
-
-def _with_rows(x: Any, axis: int, count: Size) -> Any:
-    """Return `x` with `count` more zeros at the end of `axis`."""
-    if is_number(count, 0):
-        return x
-    zeros = x.new_zeros([count if i == axis else size for i, size in enumerate(x.shape)])
-    return torch.cat([x, zeros], axis)
-
-
-def _scan(step: Step, xs: list[Any], carried: Sequence[Any], number: Size, missing: Size) -> tuple[Any, ...]:
-    """Run `step` on each slice of `xs`; return what it carries in the end, and what is stacked.
-
-    What comes of the slices after the first `number`, which are `missing` of them, is dropped.
-    """
-    outer = builder()
-    body = _recorded(step, [_slices(x) for x in xs], carried)
-    with body.graph.recording():
-        results = _unshared([tensor(value) for value in (*body.results.carried, *body.results.stacked)])
-        body.graph.graph.output(body.graph.create_arg(tuple(results)))
-    captured = _captured(body.graph)
-    body.graph.take([*body.state, *body.inputs, *captured])
-    # torch.export tells what is carried from what is captured by the tensor that it is.
-    start = [v.clone() if any(v is w for w in (*captured, *carried[:i])) else v for i, v in enumerate(carried)]
-    # What is read by place must have the first place, also where there are none.
-    read = [_readable(value, missing, body.graph) for value in captured]
-    call = (outer.hold(body.graph, "step"), start, xs, tuple(read))
-    outputs = tuple(outer.record("call_function", torch.ops.higher_order.scan, call, {}))
-    if is_number(missing, 0):
-        return outputs
-    after, stacked = outputs[: len(start)], outputs[len(start) :]
-    ran = record(torch.full, [], number) > 0
-    return *(torch.where(ran, y, x) for x, y in zip(start, after, strict=True)), *(y[:number] for y in stacked)
-
-
-def _readable(value: Value, count: Size, graph: Builder) -> Value:
-    """Return `value` with `count` more rows along the axes that steps in `graph` read by computed places."""
-    axes = set[int]()
-    for user in graph.node_of(value).users:
-        if user.target is operator.getitem and isinstance(user.args[1], tuple):
-            axes |= {axis for axis, place in enumerate(user.args[1]) if isinstance(place, fx.Node)}
-    for axis in axes:
-        if static_size(value, axis) is None:
-            value = _with_rows(value, axis, count)
-    return value
-
-
-def _while(
-    step: Step, limit: Any, cond: Any, carried: Sequence[Any], conditional: bool, detached: bool = False
-) -> tuple[Any, tuple[Any, ...]]:
-    """Run `step` while it says so (if `conditional`), up to `limit` times; return how often it ran, and the state.
-
-    A loop that is only run to count is `detached`: it has no gradient.
-    """
-    outer = builder()
-    start = [record(torch.zeros, [], dtype=torch.int64)]
-    if conditional:
-        start.append(record(torch.ones, [], dtype=torch.bool) if cond is None else tensor(cond).reshape([]))
-    test = Builder(outer.root, outer.sizes, outer)
-    slots: list[Any] = [test.placeholder(f"state_{i}", value.worlds) for i, value in enumerate([*start, *carried])]
-    with test.recording():
-        going = slots[1].clone() if conditional else None
-        if limit is not None:
-            below = slots[0] < limit
-            going = below if going is None else torch.logical_and(slots[1], below)
-        test.graph.output(test.create_arg(going))
-    body = _recorded(step, [_number], carried)
-    before: list[Any] = [body.inputs[0]]
-    with body.graph.recording():
-        after = [before[0] + 1]
-        if conditional:
-            before.append(body.graph.placeholder("going", start[1].worlds))
-            after.append(tensor(body.results.going).reshape([]))
-        results = _unshared([*after, *(tensor(value) for value in body.results.carried)])
-        body.graph.graph.output(body.graph.create_arg(tuple(results)))
-    captured = _captured(test, body.graph)
-    test.take([*slots, *captured])
-    body.graph.take([*before, *body.state, *captured])
-    states: list[Any] = [*start, *carried]
-    taken: list[Any] = list(captured)
-    if detached:
-        states, taken = ([value.detach() for value in values] for values in (states, taken))
-    call = (outer.hold(test, "going_on"), outer.hold(body.graph, "step"), tuple(states), tuple(taken))
-    number, *final = outer.record("call_function", torch.ops.higher_order.while_loop, call, {})
-    return number, tuple(final[1:] if conditional else final)
+    missing = missing_steps(length)
+    return run_scan(step, [with_rows(x, 0, missing) for x in xs], carried, length, missing)
 
 
 def _numbers(count: int, why: str) -> list[list[Any]]:
     if count > LONGEST_UNROLLED:
         raise UnsupportedError(f"{why}, and it runs {count} times")
     return [[np.array(number, np.int64)] for number in range(count)]
-
-
-def _written_out(step: Step, inputs: Sequence[Sequence[Any]], carried: Sequence[Any]) -> tuple[Any, ...] | None:
-    """Write the steps out one after the other; None where one of them computes whether it is the last one."""
-    stacks: list[list[Any]] = []
-    for own in inputs:
-        results = step(own, carried)
-        carried = results.carried
-        stacks = stacks or [[] for _ in results.stacked]
-        for stack, result in zip(stacks, results.stacked, strict=True):
-            stack.append(tensor(result))
-        going = _known(results.going)
-        if going is None:
-            return None
-        if not going:
-            break
-    if not inputs:
-        return None if _stacks_something(step, carried) else tuple(carried)
-    return *carried, *(torch.stack(stack) for stack in stacks)
-
-
-def _stacks_something(step: Step, carried: Sequence[Any]) -> bool:
-    return any(isinstance(v, list) or v is None for v in carried) or bool(
-        _recorded(step, [_number], [tensor(value) for value in carried]).results.stacked
-    )
-
-
-def _known(value: Any) -> Any:
-    """Return the number or truth value that a host value of one element holds; None for what is computed."""
-    return value.item() if isinstance(value, np.ndarray) else None
-
-
-def _computed(result: Any, who: str) -> Any:
-    if result is None or isinstance(result, list):
-        raise UnsupportedError(f"{who} a sequence or an optional, and how it runs is computed")
-    return tensor(result)
-
-
-def _captured(*graphs: Builder) -> list[Value]:
-    """Return what `graphs` take from outside, each once."""
-    operands: list[Value] = []
-    for graph in graphs:
-        for value in graph.captured:
-            if not any(value is other for other in operands):
-                operands.append(value)
-    return operands
-
-
-def _unshared(results: Sequence[Any]) -> list[Any]:
-    """Return results of a graph of which none shares its memory with an input or another one, as PyTorch demands."""
-    graph = builder()
-    nodes = [graph.node_of(result) for result in results]
-    taken = [_memory(node) for node in graph.graph.nodes if node.op == "placeholder"]
-    unshared = []
-    for node, result in zip(nodes, results, strict=True):
-        memory = _memory(node)
-        unshared.append(result.clone() if any(memory is other for other in taken) else result)
-        taken.append(memory)
-    return unshared
-
-
-def _memory(node: fx.Node) -> Any:
-    example = next(world for world in node.meta["worlds"] if world is not DEAD)
-    return example.untyped_storage() if isinstance(example, torch.Tensor) else example
