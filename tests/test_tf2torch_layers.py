@@ -138,6 +138,18 @@ def test_what_the_layers_do_not_do_the_graph_does(
     )
 
 
+def test_where_both_ways_fail_both_reasons_are_told(tmp_path: Path) -> None:
+    class Odd(L.Layer):
+        def call(self, x: Any) -> Any:
+            return x + tf.random.stateless_normal(tf.shape(x), [1, 2])
+
+    x = keras.Input((4,), name="x")
+    with pytest.raises(CannotTranslateError, match="cannot be translated to") as raised:
+        routes.tf2torch(keras.Model(x, Odd(name="odd")(x)), tmp_path / "out.pt2")
+    (note,) = raised.value.__notes__
+    assert note.startswith("nor can it be translated layer by layer: odd (Odd): ")
+
+
 def test_layers_that_were_asked_for_are_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras_to_torch, "convert", wrong)
     with pytest.raises(routes.NotEqualError):

@@ -65,7 +65,7 @@ class _Cli(click.Group):
         except click.ClickException as error:
             _fail(error.format_message(), error.exit_code)
         except TranslateError as error:
-            _fail(str(error), error.exit_code)
+            _fail("\n".join([str(error), *getattr(error, "__notes__", ())]), error.exit_code)
         except ModuleNotFoundError as error:
             if error.name not in _OPTIONAL:
                 raise

@@ -64,8 +64,9 @@ def ways_of(model: Model, route: Route, *, writes_graph: bool = False) -> list[W
 def in_turn(ways: Sequence[Way], attempt: Callable[[Way], Result], notes: list[str]) -> Result:
     """Return what `attempt` makes by the first of `ways` that does not fail; a note says why one before it did.
 
-    What the last one raises is raised, and so is a `UsageError`, which no other way would mend.
+    What the last one raises is raised, with that note, and so is a `UsageError`, which no other way would mend.
     """
+    failures: list[str] = []
     for way in ways[:-1]:
         known = len(notes)
         try:
@@ -75,7 +76,13 @@ def in_turn(ways: Sequence[Way], attempt: Callable[[Way], Result], notes: list[s
         except Exception as error:
             # Layers are called here that nobody may have tried: whatever that raises, the graph is left.
             notes[known:] = [f"translated by its graph, not layer by layer: {_reason(error)}"]
-    return attempt(ways[-1])
+            failures.append(f"nor can it be translated layer by layer: {_reason(error)}")
+    try:
+        return attempt(ways[-1])
+    except TranslateError as error:
+        for failure in failures:
+            error.add_note(failure)
+        raise
 
 
 def _reason(error: Exception) -> str:
