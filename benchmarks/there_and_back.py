@@ -19,7 +19,8 @@ from translate.converters.tf_to_onnx.models import from_saved_model
 from translate.errors import TranslateError
 from translate.models import open_model
 from translate.models.inputs import default_sizes, example_feeds
-from translate.models.torch_model import flatten, to_tensor
+from translate.models.torch_arrays import to_tensor
+from translate.models.torch_results import flatten
 
 FIXTURES = tuple(f"fixtures/{name}.pt2" for name in ("digits_cnn", "neural_net", "text_classifier", "char_lm"))
 MODELS = (

@@ -7,7 +7,7 @@ import pytest
 
 from translate.origin import innermost_line, module_path, source_line, without_folders
 
-TRACE = """File "/work/translate/models/torch_model.py", line 173, in forward
+TRACE = """File "/work/translate/models/torch_flat.py", line 173, in forward
     return tuple(flatten(self.call(tensors)).values())
   File "/home/me/models/net.py", line 12, in forward
     return self.body(x)
@@ -27,7 +27,7 @@ def node(scopes, classes, trace=""):
 
 def test_the_module_is_the_innermost_one_without_our_wrapper():
     wrapped = node(
-        ["", "module", "module.a", "module.a.b", "relu"], ["translate.models.torch_model.FlatModule", *"NABR"]
+        ["", "module", "module.a", "module.a.b", "relu"], ["translate.models.torch_flat.FlatModule", *"NABR"]
     )
     assert module_path(wrapped) == "a.b"
     assert module_path(node(["", "module", "module.a", "relu"], ["user.Net", *"MAR"])) == "module.a"

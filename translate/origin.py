@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 # What torch_to_onnx wraps around a module; its own part of a path is not the user's.
-_WRAPPER = "translate.models.torch_model.FlatModule"
+_WRAPPER = "translate.models.torch_flat.FlatModule"
 
 
 def module_path(node: ir.Node) -> str:

@@ -89,7 +89,7 @@ def test_numbers_are_those_of_a_copy(
 
 def test_no_copy_is_made_of_what_can_be_followed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch_double, "_WHOLE_BYTES", 0)
-    monkeypatch.setattr("translate.models.torch_model.FlatModule.doubled", lambda self: pytest.fail("copied"))
+    monkeypatch.setattr("translate.models.torch_flat.FlatModule.doubled", lambda self: pytest.fail("copied"))
     x = {"x": np.ones((2, 6), np.float32)}
     for kind in ("module", "program"):
         assert OPEN[kind](Nested().eval()).run_double(x) is not None

@@ -15,7 +15,10 @@ from torch import Tensor, nn
 from translate.errors import UsageError
 from translate.models import Spec
 from translate.models.inputs import parse_input
-from translate.models.torch_model import TorchModel, flatten, from_module, from_program, to_array, to_tensor
+from translate.models.torch_arrays import to_array, to_tensor
+from translate.models.torch_model import TorchModel, from_module
+from translate.models.torch_programs import from_program
+from translate.models.torch_results import flatten
 
 
 def wrap(function: Any, *inputs: str) -> TorchModel:

@@ -28,16 +28,10 @@ from translate.converters.torch_recurrence import without_recurrence
 from translate.errors import ExportError
 from translate.models.base import Spec
 from translate.models.inputs import default_sizes, example_feeds, size_of, symbols
-from translate.models.torch_model import (
-    Leaf,
-    TorchModel,
-    flatten,
-    program_specs,
-    rename_dim,
-    structure_of,
-    symbol_names,
-    to_tensor,
-)
+from translate.models.torch_arrays import to_tensor
+from translate.models.torch_model import TorchModel
+from translate.models.torch_programs import program_specs, rename_dim, symbol_names
+from translate.models.torch_results import Leaf, flatten, structure_of
 from translate.origin import innermost_line
 
 

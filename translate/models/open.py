@@ -217,11 +217,11 @@ def _check_trust(path: Path, options: _Options, what: str, code: Sequence[str]) 
 
 
 def _open_module(module: nn.Module, options: _Options) -> Model:
-    from translate.models import torch_device, torch_files, torch_model
+    from translate.models import torch_arguments, torch_device, torch_files, torch_model
 
     if options.weights is not None:
         torch_files.load_weights(module, options.weights, options.notes)
-    arguments = torch_model.forward_arguments(module)
+    arguments = torch_arguments.forward_arguments(module)
     known = _sample_specs(options, arguments) or _declared_specs(module)
     inputs = options.inputs or ([] if known else _expected_specs(options, arguments))
     model = torch_model.from_module(module, inputs, known=known, notes=options.notes)
@@ -248,12 +248,12 @@ def _declared_specs(module: nn.Module) -> list[Spec]:
 
 
 def _open_program(program: Any, options: _Options) -> Model:
-    from translate.models import torch_device, torch_model
+    from translate.models import torch_device, torch_programs
 
     if options.placement is None:
-        return torch_model.from_program(program, options.inputs)
+        return torch_programs.from_program(program, options.inputs)
     device = torch_device.prepare(options.placement)
-    model = torch_model.from_program(torch_device.move_program(program, device), options.inputs)
+    model = torch_programs.from_program(torch_device.move_program(program, device), options.inputs)
     model.device = device
     return model
 

@@ -14,7 +14,8 @@ from torch.export import ExportedProgram
 
 from translate.errors import OpenError, UntrustedError
 from translate.models.base import Array
-from translate.models.torch_model import flatten, to_array
+from translate.models.torch_arrays import to_array
+from translate.models.torch_results import flatten
 
 # What torch's readers raise for damaged files.
 _DAMAGE = (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, AssertionError, TypeError)

@@ -12,7 +12,10 @@ import torch
 from translate.errors import UsageError
 from translate.models.base import Array, Gradients, Loss
 from translate.models.perturb import is_floating, neighbouring_feeds
-from translate.models.torch_model import FlatModule, TorchModel, flatten, to_array, to_tensor
+from translate.models.torch_arrays import to_array, to_tensor
+from translate.models.torch_flat import FlatModule
+from translate.models.torch_model import TorchModel
+from translate.models.torch_results import flatten
 
 _Result = TypeVar("_Result")
 

@@ -67,7 +67,7 @@ class _Recorder(Interpreter):
         self.found: dict[str, Array] = {}
 
     def run_node(self, n: Node) -> Any:
-        from translate.models.torch_model import to_array
+        from translate.models.torch_arrays import to_array
 
         if not self.wanted:
             raise _Done

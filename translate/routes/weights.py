@@ -45,7 +45,7 @@ def update_weights(
     report; `UsageError` when `output` cannot be written.
     """
     from translate.models import torch_files
-    from translate.models.torch_model import to_array
+    from translate.models.torch_arrays import to_array
 
     folder = Path(folder)
     manifest = _manifest(folder)

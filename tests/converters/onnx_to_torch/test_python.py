@@ -17,7 +17,8 @@ from translate.converters.passes import prepare_for_torch
 from translate.converters.torch_to_onnx import export
 from translate.models import open_model
 from translate.models.inputs import default_sizes, example_feeds
-from translate.models.torch_model import flatten, to_tensor
+from translate.models.torch_arrays import to_tensor
+from translate.models.torch_results import flatten
 
 # Runs the package on stored inputs where nothing but torch and safetensors can be imported.
 ALONE = """
