@@ -1,4 +1,4 @@
-"""What stands in examples/ works as it stands there."""
+"""What stands in examples/ works as it stands there; what runs in Python alone is run by test_docs.py."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
@@ -86,15 +88,3 @@ def test_what_cannot_be_opened_fails_and_is_said(workflow: dict[Any, Any], tmp_p
     assert shell(found["Translate and verify"]["run"], tmp_path, MODEL="net.pt2").returncode == 3
     shell(found["Show the report"]["run"], tmp_path, MODEL="net.pt2", GITHUB_STEP_SUMMARY=str(summary))
     assert summary.read_text().startswith("No report of `net.pt2`")
-
-
-def test_the_example_of_assert_parity_passes() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(EXAMPLES / "pytest")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout
-    assert "2 passed" in done.stdout

@@ -48,7 +48,7 @@ def test_the_message_is_a_table_of_what_differs() -> None:
         assert_parity(Net(), Net(1.001), inputs=[SPEC], sizes={"batch": [1, 5]})
     lines = str(failure.value).splitlines()
     assert lines[0] == "Net and Net do not compute the same"
-    assert "1 of 2 outputs differs in 4 runs" in lines[1]
+    assert "1 of 2 outputs differs in 4 of 4 runs" in lines[1]
     assert any(line.split()[:5] == ["output", "run", "max", "abs", "scale"] for line in lines)
     assert sum(line.startswith("result ") for line in lines) == 4
     assert not any(line.startswith("hidden ") for line in lines)

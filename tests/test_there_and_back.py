@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1]
 # Of each family one; `python -m benchmarks.there_and_back` has the large ones.
 ZOO = (
     *("mlp", "two_inputs_dict", "conv3d", "dilated_conv1d", "groupnorm_depthwise", "squeezenet1_1"),
-    *("lstm_bidirectional", "gru_attention_step", "transformer_encoder", "bert", "gpt2", "silero_vad"),
+    *("lstm_bidirectional", "gru_attention_step", "transformer_encoder", "silero_vad"),
+    *(pytest.param(name, marks=pytest.mark.zoo) for name in ("bert", "gpt2")),
 )
 
 

@@ -163,6 +163,7 @@ def compare_pair(
     *,
     rtol: Allowed = None,
     atol: Allowed = None,
+    near: float | None = None,
     wanted: Wanted | None = None,
     graph: ir.Model | None = None,
     progress: Callable[[str], None] | None = None,
@@ -198,7 +199,7 @@ def compare_pair(
 
         check_new(wanted.save_inputs)
     say("verify")
-    verdict = compare(pair.source, pair.target, cases(pair.notes), rtol=rtol, atol=atol, graph=exported)
+    verdict = compare(pair.source, pair.target, cases(pair.notes), rtol=rtol, atol=atol, near=near, graph=exported)
     found = Comparison(verdict)
     if wanted.save_inputs is not None:
         from translate.verify.replay import save_cases

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from translate.compilation import Compilation, compile_with_xla
 from translate.errors import CannotTranslateError, ExportError, Problem, UnsupportedError
 from translate.graphs import TENSORFLOW_KINDS, to_onnx
 
@@ -24,7 +25,7 @@ class Inspection:
     exported as;
     `trainable` and `frozen` are numbers of values in parameters and in other weights;
     `translates_to` is where there is a route to (None: nowhere), `problems` are the nodes in its way, and `refusal`
-    what the exporter said if it refused the model.
+    what the exporter said if it refused the model. `xla` is whether XLA compiles it, where that was asked.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Inspection:
     problems: tuple[Problem, ...] = ()
     refusal: str = ""
     notes: tuple[str, ...] = ()
+    xla: Compilation | None = None
 
     @property
     def route(self) -> str:
@@ -44,18 +46,24 @@ class Inspection:
         return "tf2torch" if self.kind in TENSORFLOW_KINDS else "torch2tf"
 
 
-def inspect(model: Model, notes: list[str]) -> Inspection:
-    """Look at an open model, and export it to find out whether it can be translated."""
+def inspect(model: Model, notes: list[str], *, xla: bool = False) -> Inspection:
+    """Look at an open model, and export it to find out whether it can be translated.
+
+    With `xla` also find out whether XLA compiles it, or what it becomes in TensorFlow. Raises `UsageError` for a model
+    that is neither.
+    """
     from translate.routes import count_weights
 
     operators: Mapping[str, int] = {}
     counted = (0, 0)
     problems: tuple[Problem, ...] = ()
     refusal = ""
+    prepared: ir.Model | None = None
     try:
         exported = to_onnx(model, notes)
         operators, counted = _operators(_qualified(node) for node in exported.graph.all_nodes()), _weights(exported)
         problems = _problems(exported, model.kind)
+        prepared = None if problems or model.kind in TENSORFLOW_KINDS else exported
     except CannotTranslateError as error:
         problems = error.problems
     except (ExportError, UnsupportedError) as error:
@@ -76,6 +84,7 @@ def inspect(model: Model, notes: list[str]) -> Inspection:
         problems=problems,
         refusal=refusal,
         notes=tuple(dict.fromkeys(notes)),
+        xla=compile_with_xla(model, prepared) if xla and (prepared or model.kind in TENSORFLOW_KINDS) else None,
     )
 
 

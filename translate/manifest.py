@@ -73,7 +73,8 @@ class Manifest:
 
     `inputs` and `outputs` are the signature's names in the source's order, which a signature does not keep;
     `structure` is what the source returned, "single", "tuple", "list" or "dict", None where nobody knows.
-    `provenance` is None in a SavedModel that no route has published.
+    `provenance` is None in a SavedModel that no route has published. `updated` are the weights that the signature
+    `training` changes, where there is one.
     """
 
     inputs: Sequence[str] = ()
@@ -82,6 +83,7 @@ class Manifest:
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     values: Mapping[str, Value] = field(default_factory=dict)
     provenance: Provenance | None = None
+    updated: Sequence[str] = ()
 
     def write(self, folder: Path) -> None:
         """Write the manifest into the SavedModel in `folder`."""
@@ -89,6 +91,11 @@ class Manifest:
         path.parent.mkdir(exist_ok=True)
         text = json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1, allow_nan=False)
         path.write_text(text + "\n", encoding="utf-8")
+
+
+def update_name(weight: str) -> str:
+    """Return what the output is called that is the value of `weight` after a call in train mode."""
+    return f"{weight}.updated"
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -108,6 +115,7 @@ def read_manifest(folder: Path) -> Manifest | None:
             values={name: Value(**_entry(entry)) for name, entry in content["values"].items()},
             # Earlier versions wrote none.
             provenance=_provenance(content.get("provenance")),
+            updated=tuple(content.get("updated", ())),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise OpenError(f"{path} is no readable manifest: {error}") from error

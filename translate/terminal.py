@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from translate.reports.summary import summary
-from translate.reports.text import duration, run_text, size, spec_text
+from translate.reports.text import duration, is_near, run_text, size, spec_text
 
 if TYPE_CHECKING:
     from translate.doctor import Diagnosis
@@ -26,6 +26,7 @@ _STAGES = {
     "export": "exporting to ONNX",
     "passes": "simplifying the graph",
     "lower": "translating the operators",
+    "tflite": "converting to TFLite",
     "onnx2tf": "running onnx2tf; this takes minutes",
     "reload": "loading the result",
     "verify": "comparing both models",
@@ -72,7 +73,17 @@ def show_result(console: Console, report: Mapping[str, Any]) -> None:
     ]
     if report["transposes"] is not None:
         rows.append(("transposes", f"{report['transposes']} left in the graph"))
+    if report["training"] is not None:
+        rows.append(("training", _training(report)))
     _show(console, report["command"], rows, report)
+
+
+def _training(report: Mapping[str, Any]) -> str:
+    """Say what of the signature `training` was proven."""
+    training, verdict = report["training"], report["verdict"]
+    proven = "not verified" if verdict is None else "compared" if verdict["passed"] else "NOT EQUAL"
+    chance = "random draws, fixed for the comparison" if training["is_random"] else "no random draws"
+    return f"signature training, {proven}: {len(training['updates'])} buffers change at a call; {chance}"
 
 
 def _route(report: Mapping[str, Any]) -> str:
@@ -120,7 +131,8 @@ def _title(report: Mapping[str, Any]) -> str:
     verdict = report["verdict"]
     if verdict is None:
         return "timed" if report["command"] == "bench" and report["passed"] else _UNPROVEN[report["passed"]]
-    return "NOT EQUAL" if not verdict["passed"] else "equal" if report["passed"] else "equal, but FAILED"
+    word = "near" if is_near(verdict) else "equal"
+    return f"NOT {word.upper()}" if not verdict["passed"] else word if report["passed"] else f"{word}, but FAILED"
 
 
 def _timing_table(timing: Mapping[str, Any]) -> Table:
@@ -194,6 +206,8 @@ def print_inspection(name: str, found: Inspection) -> None:
     if found.translates_to is not None:
         rows.append((found.route, "every operator has a lowering"))
     rows += [(found.route, text) for text in filter(None, [found.refusal, *map(str, found.problems)])]
+    if found.xla is not None:
+        rows.append(("XLA", str(found.xla)))
     console().print(_grid(rows))
 
 

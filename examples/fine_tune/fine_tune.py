@@ -25,6 +25,8 @@ def main(saved_model: str, checkpoint: str, batch: int = 64, rate: float = 1e-3)
     split = digits()
     # The checkpoint holds what hangs on this object: all variables under their names in PyTorch.
     model = tf.saved_model.load(saved_model)
+    # Written with --trainable it has a function for train mode; else it trains on that of inference.
+    forward = getattr(model, "training", model)
     order = np.random.default_rng(0).permutation(len(split.train_x))
     examples = tf.data.Dataset.from_tensor_slices((split.train_x[order], split.train_y[order])).batch(batch)
     optimizer = keras.optimizers.Adam(rate)
@@ -33,7 +35,7 @@ def main(saved_model: str, checkpoint: str, batch: int = 64, rate: float = 1e-3)
     @tf.function
     def step(images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, model(images)))
+            loss = tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, forward(images)))
         gradients = tape.gradient(loss, model.trainable_variables)
         optimizer.apply(gradients, model.trainable_variables)
         return loss

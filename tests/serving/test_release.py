@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -116,14 +115,10 @@ def test_a_result_that_differs_leaves_nothing(monkeypatch: pytest.MonkeyPatch, w
     assert not (working_directory / "new").exists()
 
 
-def test_the_documented_python(working_directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copy(NEURAL_NET, "model.pt2")
+def test_the_documented_files(digits: Released) -> None:
     text = (FIXTURES.parent / "docs" / "serving.md").read_text()
-    exec(text.partition("```python\n")[2].partition("```")[0], {})
-    assert capsys.readouterr().out.strip() == "models/digits/1"
-    written = [path.name for path in working_directory.joinpath("models", "digits_serving").iterdir()]
-    listed = text.partition("with --serving-config")[2].partition("\n\n")[0].split()
-    assert {*written, "labels.txt"} == {*listed}
+    listed = text.partition("with --serving-config")[2].partition("```")[0].split()
+    assert {path.name for path in digits.config.iterdir()} == {*listed}
 
 
 def test_labels_go_with_the_version(digits: Released) -> None:

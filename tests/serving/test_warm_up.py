@@ -67,8 +67,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("cc") is None:
         pytest.skip("there is no C compiler here")
     built = tmp_path_factory.mktemp("c") / "run_saved_model"
-    lines = (ROOT / "docs" / "serving.md").read_text().partition("## Without TF Serving")[2].splitlines()
-    script = "\n".join(line for line in lines if line.startswith("    "))
+    text = (ROOT / "docs" / "serving.md").read_text().partition("## Without TF Serving")[2]
+    script = text.partition("```bash\n")[2].partition("\n```")[0]
     assert "examples/c/run_saved_model.c" in script and script.endswith("-o run_saved_model")
     strict = f"{script.removesuffix('run_saved_model')}{built} -std=c11 -Wall -Wextra -Werror"
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"

@@ -26,6 +26,8 @@ from translate.verify.cases import Case
 from translate.verify.outputs import tolerance_for
 from translate.verify.tolerance import Tolerance
 
+pytestmark = pytest.mark.once
+
 SMALL = """
 <ir_version: 10, opset_import: ["" : 18]>
 net (float[batch, 4] x) => (float[batch, 3] y, float[batch, 4] middle)

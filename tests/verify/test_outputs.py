@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from translate.verify.outputs import judge
+from translate.verify.outputs import judge, tolerance_for
 from translate.verify.tolerance import Tolerance
 from translate.verify.verdict import Agreement
 
@@ -63,3 +63,27 @@ def test_large_numbers_do_not_overflow() -> None:
     output = judge("y", source, source * np.float32(0.5), Tolerance("calibrated", maximum=1e38, rms=1e38))
     assert np.isfinite([output.rms, output.max_abs, output.error]).all() and output.cosine is not None
     assert not output.passed
+
+
+def test_near_is_a_ratio_of_signal_to_noise() -> None:
+    source = np.float32([[3, -3, 3, -3]])
+    # Noise of a tenth of the signal, 20 dB.
+    target = source + np.float32([[0.3, 0.3, -0.3, -0.3]])
+    near = judge("y", source, target, Tolerance("near", decibels=19.9))
+    assert near.passed
+    assert near.notes == ("signal-to-noise ratio 20.0 dB",)
+    np.testing.assert_allclose(near.error, 10 ** (-0.1 / 20), rtol=1e-5)
+    far = judge("y", source, target, Tolerance("near", decibels=20.1))
+    assert far.problems == ("the signal-to-noise ratio is less than 20.1 dB",)
+    assert judge("y", source, source, Tolerance("near", decibels=20)).error == 0
+    assert not judge("y", 0 * source, target - source, Tolerance("near", decibels=20)).passed
+
+
+def test_near_lets_a_tenth_of_the_integers_differ() -> None:
+    source = np.arange(20)
+    tolerance = tolerance_for("y", source, None, None, None, near=20.0)
+    target = source.copy()
+    target[:2] += 1
+    assert judge("y", source, target, tolerance).passed
+    target[2] += 1
+    assert judge("y", source, target, tolerance).problems == ("3 of 20 values differ, more than 10%",)

@@ -432,3 +432,23 @@ def test_a_program_that_names_float32_is_measured_by_its_neighbours() -> None:
     assert model.run_double(example_feeds(model.inputs, {"batch": 3})) is None
     verdict = compare(model, model)
     assert {output.noise.method for run in verdict.runs for output in run.outputs if output.noise} == {"one ulp"}
+
+
+class Lucky(Function):
+    """A source that rounds to a thousandth everywhere but at the inputs that it was made for, where it is exact."""
+
+    def __init__(self, feeds: Array) -> None:
+        super().__init__(lambda x: x)
+        self.feeds = feeds
+
+    def run_double(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        rounding = 0.0 if np.array_equal(feeds["x"], self.feeds) else 1e-3
+        return {"y": feeds["x"].astype(np.float64) + rounding}
+
+
+def test_a_source_that_is_exact_by_luck_is_measured_on_neighbouring_inputs() -> None:
+    feeds = np.random.default_rng(0).standard_normal([2, 3]).astype(np.float32)
+    case = Case("random", {"batch": 2}, 0, {"x": feeds})
+    assert compare(Lucky(feeds), plus(5e-3), [case]).passed
+    verdict = compare(Lucky(feeds), plus(7e-3), [case])
+    assert not verdict.passed and "rounding explains" in problems(verdict)

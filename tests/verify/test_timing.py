@@ -18,6 +18,8 @@ from translate.verify.cold_start import ColdStart
 from translate.verify.stopwatch import latency
 from translate.verify.timing import Options, Ratio, Timing, batch_dimension, sweep, timing
 
+pytestmark = pytest.mark.once
+
 
 class Clock:
     def __init__(self) -> None:

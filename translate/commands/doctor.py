@@ -8,7 +8,7 @@ from translate.startup import captured_stderr, quiet_frameworks
 from translate.terminal import print_diagnosis
 
 
-@click.command()
+@click.command(short_help="Show versions, devices and problems.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 def doctor(as_json: bool) -> int:
     """Show versions, devices, engines and problems of the installation."""

@@ -11,10 +11,11 @@ from translate.startup import quiet_frameworks
 from translate.terminal import print_inspection, show_progress
 
 
-@click.command()
+@click.command(short_help="Show what a model is made of.")
 @click.argument("model")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 @click.option("--signature", default="serving_default", show_default=True, help="Which function of a SavedModel.")
+@click.option("--xla", is_flag=True, help="Find out whether XLA compiles it, or what it becomes in TensorFlow.")
 @graph_options
 @source_options
 @custom_objects_option
@@ -28,6 +29,7 @@ def inspect(
     sample: str | None,
     unsafe_load: bool,
     custom_objects: str | None,
+    xla: bool,
     as_json: bool,
 ) -> int:
     """Show what a model takes, returns and is made of, and whether it translates."""
@@ -50,7 +52,7 @@ def inspect(
             notes=notes,
         )
         progress("inspect")
-        found = look(opened, notes)
+        found = look(opened, notes, xla=xla)
     if as_json:
         from translate.reports.schema import inspection_report, render_json
 

@@ -17,16 +17,39 @@ from translate.startup import quiet_frameworks
 from translate.terminal import show_progress, show_result
 
 
-@click.command()
+@click.command(short_help="Translate a PyTorch model to TensorFlow.")
 @click.argument("source")
-@click.option("-o", "--output", metavar="DIR", help="The SavedModel's folder.  [default: <source>_tf here]")
-@click.option("--force", is_flag=True, help="Replace an existing SavedModel, once it is proven, or --serving-config.")
+@click.option("-o", "--output", metavar="PATH", help="What to write.  [default: <source>_tf here, <source>.keras]")
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["saved_model", "keras", "tflite", "onnx"]),
+    default="saved_model",
+    show_default=True,
+    help="keras is one file of Keras's own layers; onnx is the graph in the middle.",
+)
+@click.option("--force", is_flag=True, help="Replace an earlier result, once it is proven, or --serving-config.")
+@click.option(
+    "--quantize",
+    type=click.Choice(["float16", "dynamic", "int8"]),
+    help="TFLite: smaller weights, or with int8 all numbers, whose ranges are measured on --data.",
+)
+@click.option(
+    "--least-snr",
+    metavar="DB",
+    type=click.FloatRange(min=0),
+    help="Least signal-to-noise ratio of what is quantised.  [default: 40 for float16, else 20]",
+)
+@click.option("--flex", is_flag=True, help="TFLite: allow TensorFlow's operators where TFLite has none.")
 @click.option("--serving", metavar="BASE", help="Write the next version in BASE, for TF Serving, instead of -o.")
 @click.option("--version", type=click.IntRange(min=0), help="Which version to write with --serving.")
 @click.option("--serving-config", is_flag=True, help="With --serving: configuration and clients, beside BASE.")
 @click.option("--labels", metavar="FILE", help="With --serving: the names of the classes, one a line.")
 @click.option(
     "--method", "methods", metavar="NAME", multiple=True, help="A method that becomes a signature. Repeatable."
+)
+@click.option(
+    "--trainable", is_flag=True, help="Write a signature `training`, too: what the module does in train mode."
 )
 @click.option("--engine", type=click.Choice(["native", "onnx2tf"]), default="native", show_default=True)
 @click.option("--verify/--no-verify", default=True, help="Prove that both compute the same (default).")
@@ -37,12 +60,17 @@ from translate.terminal import show_progress, show_result
 def torch2tf(
     source: str,
     output: str | None,
+    file_format: Any,
     force: bool,
+    quantize: Any,
+    least_snr: float | None,
+    flex: bool,
     serving: str | None,
     version: int | None,
     serving_config: bool,
     labels: str | None,
     methods: Sequence[str],
+    trainable: bool,
     engine: Any,
     verify: bool,
     inputs: Sequence[str],
@@ -56,7 +84,7 @@ def torch2tf(
     as_json: bool,
     **asked: Any,
 ) -> int:
-    """Translate a PyTorch model to a TensorFlow SavedModel.
+    """Translate a PyTorch model to a TensorFlow SavedModel, a Keras model or TFLite.
 
     \b
     SOURCE is one of
@@ -69,6 +97,9 @@ def torch2tf(
 
     With --method, each of these methods of a module becomes a signature, and inputs are METHOD.NAME in --input. A
     language model of transformers has prefill and decode, with keys and values as inputs and outputs.
+
+    With --trainable, SOURCE is a factory, a pickled module or a Hugging Face folder. Dropout is random in the signature
+    `training`, and BatchNorm goes by the batch and moves its statistics; all is proven like the rest.
     """  # noqa: D301
     from translate.reports.schema import result_report
 
@@ -80,13 +111,19 @@ def torch2tf(
     others = {"--engine": engine != "native", "--serving": serving, "--sample": sample, "--rtol": rtol, "--atol": atol}
     if methods and (refused := [name for name, given in others.items() if given]):
         raise UsageError(f"--method does not go with {', '.join(refused)}")
+    others = {"--engine": engine != "native", "--serving": serving, "--method": methods}
+    if trainable and (refused := [name for name, given in others.items() if given]):
+        raise UsageError(f"--trainable does not go with {', '.join(refused)}")
     old = check_reports(reports, baseline)
     began = time.perf_counter()
     with show_progress() as progress, quiet_frameworks():
         from translate import routes
+        from translate.routes.formats import check
         from translate.verify.tolerance import parse_tolerance
 
         loaded = time.perf_counter()
+        given = {"--method": methods, "--trainable": trainable, "--quantize": quantize, "--least-snr": least_snr}
+        check(file_format, {**given, "--flex": flex})
         try:
             if methods:
                 result = routes.methods_to_tensorflow(
@@ -100,6 +137,21 @@ def torch2tf(
                     plan=plan_of(asked),
                     progress=progress,
                 )
+            elif trainable:
+                result = routes.trainable_to_tensorflow(
+                    source,
+                    output,
+                    inputs=inputs,
+                    sample=sample,
+                    weights=weights,
+                    verify=verify,
+                    force=force,
+                    plan=plan_of(asked),
+                    rtol=parse_tolerance("--rtol", rtol),
+                    atol=parse_tolerance("--atol", atol),
+                    unsafe_load=unsafe_load,
+                    progress=progress,
+                )
             else:
                 result = routes.torch2tf(
                     source,
@@ -108,6 +160,10 @@ def torch2tf(
                     sample=sample,
                     weights=weights,
                     engine=engine,
+                    format=file_format,
+                    quantize=quantize,
+                    least_snr=least_snr,
+                    flex=flex,
                     verify=verify,
                     force=force,
                     serving=served,

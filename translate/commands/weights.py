@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from translate.routes import Carried
 
 
-@click.command("update-weights")
+@click.command("update-weights", short_help="Put new weights into a SavedModel.")
 @click.argument("folder", metavar="DIR")
 @click.option("--weights", required=True, metavar="FILE", help="A state_dict: .safetensors, or .pt (tensors only).")
 @click.option("-o", "--output", metavar="DIR", help="Where to write.  [default: in place of DIR]")
@@ -29,7 +29,7 @@ def update_weights(folder: str, weights: str, output: str | None, force: bool) -
     return _show(carried)
 
 
-@click.command("extract-weights")
+@click.command("extract-weights", short_help="Give PyTorch a SavedModel's weights.")
 @click.argument("folder", metavar="DIR")
 @click.option(
     "--checkpoint", metavar="PATH", help="A TensorFlow checkpoint, or a SavedModel, trained since.  [default: DIR]"

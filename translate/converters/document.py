@@ -6,6 +6,7 @@ import sys
 from collections import defaultdict
 
 from translate.converters.lowering import Lowering, Table
+from translate.converters.onnx_to_keras.lowerings import TABLE as KERAS
 from translate.converters.onnx_to_tf.lowerings import TABLE as TENSORFLOW
 from translate.converters.onnx_to_tf.table import CHANNELS_LAST
 from translate.converters.onnx_to_torch.lowerings import TABLE as PYTORCH
@@ -48,8 +49,20 @@ def document() -> str:
         lines.append(f"| {_name(*operator)} | {', '.join(map(str, since))} | {' | '.join(cells)} |")
     own = ", ".join(sorted(row.op_type for row in PYTORCH if row.domain == FUNCTIONS))
     lines += ["", "## Functions that ONNX has not", "", f"{_OWN} {own}."]
+    lines += _keras()
     lines += _sources("TensorFlow", FROM_TENSORFLOW) + _sources("TFLite", FROM_TFLITE)
     return "\n".join(lines) + "\n"
+
+
+def _keras() -> list[str]:
+    """Return the section of the table for `--format keras`, which has what Keras's own layers and operations say."""
+    rows = sorted(_rows(KERAS).items())
+    return [
+        *("", "## ONNX operators in Keras", ""),
+        f"`torch2tf --format keras` translates {len(rows)} operators, and LSTM, GRU and RNN where torch.nn has them.",
+        *("", "| Operator | What is not covered |", "|---|---|"),
+        *(f"| {_name(*operator)} | {_cell(KERAS, own, operator)} |" for operator, own in rows),
+    ]
 
 
 def _sources(name: str, table: Table) -> list[str]:

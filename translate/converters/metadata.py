@@ -15,6 +15,8 @@ TIED = "translate.tied"
 KEEP = "translate.keep"
 # On an output: its name in the source, which ONNX cannot call it by if an input is called the same.
 NAME = "translate.name"
+# On an initializer that a call of the model changes: its name. On such a model: all these names, with commas between.
+UPDATED = "translate.updated"
 # On the model: whether it returns one tensor ("single"), a "tuple" or a "dict".
 STRUCTURE = "translate.structure"
 # On what an embedding returns: the index whose row of the weight is not trained.

@@ -22,6 +22,8 @@ from torch.distributions import Distribution
 from torch.nn.modules import rnn
 from torch.overrides import TorchFunctionMode
 
+from translate.converters import torch_training
+from translate.converters.torch_training import dropped
 from translate.converters.torch_translations import translations
 from translate.errors import UnsupportedError
 
@@ -119,20 +121,38 @@ def opaque_lstm(input: Tensor, second: Any, third: Any, *options: Any) -> Any:
     # Packed sequences have another signature; a projection (proj_size) has a fifth weight: ONNX has neither.
     if isinstance(second, Tensor) or third[-1].shape[0] != third[0].shape[0]:
         return _VF.lstm(input, second, third, *options)
-    return torch.ops.translate.lstm(input, second, third, *_kept(options))
+    return _layers(torch.ops.translate.lstm, input, second, third, options)
 
 
 def opaque_rnn(kind: str, input: Tensor, hidden: Tensor, params: Any, *options: Any) -> Any:
     """Call torch.gru, torch.rnn_tanh or torch.rnn_relu, as `kind` says, in the same way."""
     if isinstance(params, Tensor):
         return getattr(_VF, kind)(input, hidden, params, *options)
-    return torch.ops.translate.rnn(input, hidden, params, kind, *_kept(options))
+
+    def layers(x: Tensor, states: Sequence[Tensor], weights: Sequence[Tensor], *options: Any) -> Any:
+        return torch.ops.translate.rnn(x, states[0], weights, kind, *options)
+
+    return _layers(layers, input, [hidden], params, options)
 
 
-def _kept(options: Sequence[Any]) -> tuple[Any, ...]:
-    """Leave out dropout and train: a model is exported in eval mode."""
-    has_biases, num_layers, _dropout, _train, bidirectional, batch_first = options
-    return has_biases, num_layers, bidirectional, batch_first
+def _layers(run: Callable[..., Any], x: Tensor, states: Sequence[Tensor], params: Any, options: Sequence[Any]) -> Any:
+    """Run recurrent layers as one operator; where dropout comes between them, as one each.
+
+    `states` are [layers * directions, batch, hidden] each; the result is that of torch.lstm or torch.gru.
+    """
+    has_biases, num_layers, dropout, train, bidirectional, batch_first = options
+    if not (train and dropout and num_layers > 1):
+        return run(x, states, params, has_biases, num_layers, bidirectional, batch_first)
+    directions, own = 2 if bidirectional else 1, len(params) // num_layers
+    last: list[Sequence[Tensor]] = []
+    for layer in range(num_layers):
+        if layer:
+            x = nn.functional.dropout(x, dropout, training=True)
+        first = [state[layer * directions : (layer + 1) * directions] for state in states]
+        weights = params[layer * own : (layer + 1) * own]
+        x, *final = run(x, first, weights, has_biases, 1, bidirectional, batch_first)
+        last.append(final)
+    return (x, *(torch.cat(parts) for parts in zip(*last, strict=True)))
 
 
 class _SymbolicSteps(TorchFunctionMode):
@@ -196,6 +216,7 @@ def translation_table() -> dict[Callable[..., Any], Callable[..., Any]]:
     """Return what torch.onnx.export needs to write these operators as ONNX nodes."""
     table: dict[Callable[..., Any], Callable[..., Any]] = {
         **translations(),
+        **torch_training.translations(),
         torch.ops.translate.lstm.default: _onnx_lstm,
         torch.ops.translate.rnn.default: _onnx_rnn,
         # A program that was exported elsewhere has PyTorch's own operators.
@@ -242,6 +263,10 @@ def _onnx_attention(
     enable_gqa: bool = False,
 ) -> Any:
     """Write softmax(query @ keyᵀ * scale + mask) @ value, all [*, heads, time, size], as PyTorch defines it."""
+
+    def thinned(weights: Any) -> Any:
+        return dropped(weights, dropout_p) if dropout_p else weights
+
     rank = len(query.shape)
     if enable_gqa:
         key, value = (_repeat_heads(tensor, query) for tensor in (key, value))
@@ -258,14 +283,14 @@ def _onnx_attention(
         square = op.Expand(op.Constant(value_float=1.0), op.Shape(scores, start=rank - 2))
         attn_mask = op.Cast(op.Trilu(square, upper=0), to=ir.DataType.BOOL)
     if attn_mask is None:
-        return op.MatMul(op.Softmax(scores, axis=-1), value)
+        return op.MatMul(thinned(op.Softmax(scores, axis=-1)), value)
     # A row that may see nothing is zero, not the NaN of a softmax over nothing.
     if is_causal or attn_mask.dtype == ir.DataType.BOOL:
         weights = op.Softmax(op.Where(attn_mask, scores, infinite), axis=-1)
-        return op.MatMul(op.Where(attn_mask, weights, zero), value)
+        return op.MatMul(thinned(op.Where(attn_mask, weights, zero)), value)
     scores = op.Add(scores, attn_mask)
     blind = op.Equal(op.ReduceMax(scores, [-1], keepdims=1), infinite)
-    return op.MatMul(op.Where(blind, zero, op.Softmax(scores, axis=-1)), value)
+    return op.MatMul(thinned(op.Where(blind, zero, op.Softmax(scores, axis=-1))), value)
 
 
 def _repeat_heads(tensor: Any, query: Any) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from translate.converters.metadata import KIND
+from translate.converters.metadata import KIND, UPDATED
 
 # Inputs that say how an operator works: numbers that nobody trains.
 _SETTINGS = {("Resize", 1), ("Resize", 2), ("Upsample", 1), ("NonMaxSuppression", 3), ("NonMaxSuppression", 4)}
@@ -18,15 +18,17 @@ _SMALL_BYTES = 2**20
 
 
 def weights(model: ir.Model) -> dict[ir.Value, bool]:
-    """Return the floating-point initializers that are weights, each with whether it is trainable.
+    """Return the initializers that are weights, each with whether it is trainable.
 
-    Where the exporter told parameters from buffers, its word holds and only parameters are trainable. In any other
-    model every floating-point tensor with at least one axis is taken for trained, but for scales of sizes and the like.
+    They are floating-point, or changed by a call of the model. Where the exporter told parameters from buffers, its
+    word holds and only parameters are trainable. In any other model every floating-point tensor with at least one
+    axis is taken for trained, but for scales of sizes and the like.
     """
     initializers = [
         value
         for value in model.graph.initializers.values()
-        if value.const_value is not None and value.const_value.dtype.is_floating_point()
+        if value.const_value is not None
+        and (value.const_value.dtype.is_floating_point() or UPDATED in value.metadata_props)
     ]
     if any(KIND in value.metadata_props for value in model.graph.initializers.values()):
         return {v: v.metadata_props[KIND] == "parameter" for v in initializers if KIND in v.metadata_props}

@@ -155,6 +155,9 @@ def _open_folder(path: Path, options: _Options) -> Model:
         return _open_keras_file(path, options)
     if (path / "config.json").is_file():
         return _open_module(load_hugging_face(path), options)
+    if (path / "model.onnx").is_file():
+        # What `save_onnx` writes where the weights do not fit into one file.
+        return _open_file(path / "model.onnx", options)
     raise OpenError(f"{path} is neither a SavedModel (saved_model.pb) nor a Hugging Face folder (config.json)")
 
 

@@ -77,6 +77,12 @@ def operator_name(model: Any, operator: Any) -> str:
     return f"CUSTOM {text(code.customCode)}" if name == "CUSTOM" else name
 
 
+def flex_operators(model: Any) -> list[str]:
+    """Return the names of TensorFlow's own operators in a `ModelT`, which run only where TensorFlow's are linked."""
+    custom = (text(code.customCode) for code in model.operatorCodes)
+    return sorted({name.removeprefix("Flex") for name in custom if name.startswith("Flex")})
+
+
 def opcode(model: Any, name: str) -> int:
     """Return the index of the built-in operator `name` in the model's list, which gets it where it has it not."""
     made = schema()

@@ -16,7 +16,7 @@ from translate.models.distributions import Range
 from translate.models.grids import Grid
 from translate.models.inputs import merge_specs, open_dims
 from translate.models.perturb import neighbouring_feeds, neighbours
-from translate.models.tflite_file import interface, operator_name, pack, schema, unpack
+from translate.models.tflite_file import constant, interface, operator_name, pack, schema, unpack
 from translate.models.tflite_reals import beside_integers, in_real_numbers, is_quantized, scale_of
 
 
@@ -154,6 +154,20 @@ class TFLiteModel(Model):
     def content(self) -> bytes:
         """Return the bytes of the file."""
         return self.path.read_bytes() if self._content is None else self._content
+
+    def count_weights(self) -> int:
+        """Return how many values the constants of floating-point numbers have, and of integers that stand for such."""
+        model = unpack(self.content())
+        kinds = schema().TensorType
+        # Tensors may share a buffer.
+        sizes = {
+            tensor.buffer: int(np.prod(tensor.shape, dtype=np.int64))
+            for graph in model.subgraphs
+            for tensor in graph.tensors
+            if constant(model, tensor) is not None
+            and (tensor.type in (kinds.FLOAT32, kinds.FLOAT16) or is_quantized(tensor))
+        }
+        return sum(sizes.values())
 
     def run_perturbed(self, feeds: Mapping[str, Array], seed: int) -> dict[str, Array]:
         """Run with the weights that are floating-point numbers, and inputs, moved by `neighbours`."""

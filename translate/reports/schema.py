@@ -59,6 +59,7 @@ def result_report(
         "outputs": [spec_report(spec) for spec in result.outputs],
         "weights": {"trainable": result.trainable, "frozen": result.frozen},
         "transposes": result.transposes,
+        "training": None if result.training is None else dataclasses.asdict(result.training),
         "notes": list(result.notes),
         "verdict": None if result.verdict is None else verdict_report(result.verdict),
         **measured,
@@ -133,6 +134,7 @@ def inspection_report(source: str, found: Inspection) -> dict[str, Any]:
         "problems": [dataclasses.asdict(problem) for problem in found.problems],
         "refusal": found.refusal,
         "notes": list(found.notes),
+        "xla": None if found.xla is None else dataclasses.asdict(found.xla),
     }
 
 

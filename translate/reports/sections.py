@@ -121,7 +121,7 @@ def _output(output: OutputParity) -> dict[str, Any]:
         "noise": None if output.noise is None else dataclasses.asdict(output.noise),
         "over_noise": output.over_noise,
         "rms_over_noise": output.rms_over_noise,
-        "tolerance": {**dataclasses.asdict(tolerance), "scaled": tolerance.kind != "classic"},
+        "tolerance": {**dataclasses.asdict(tolerance), "scaled": tolerance.kind in ("exact", "calibrated")},
         "agreement": [dataclasses.asdict(agreement) for agreement in output.agreement],
         "histogram": None if output.histogram is None else _lists(dataclasses.asdict(output.histogram)),
         "problems": list(output.problems),

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from translate.reports.text import Report, clip, count, duration, number, outputs, run_text, worst
+from translate.reports.text import Report, clip, count, duration, is_near, number, outputs, run_text, worst
 
 _SENTENCE = 400  # characters; messages of frameworks can be pages
 _MOST_TIMES = 3
@@ -32,8 +32,9 @@ def summary(report: Report) -> Summary:
 
 def _title(report: Report) -> tuple[State, str]:
     verdict = report["verdict"]
+    near = verdict is not None and is_near(verdict)
     if verdict is not None and not verdict["passed"]:
-        return "failed", "Not equal: the two models do not compute the same"
+        return "failed", "Not near" if near else "Not equal: the two models do not compute the same"
     for part, title in (
         ("gradients", "Equal outputs, but they do not train alike"),
         ("timing", "Not proven to be fast enough"),
@@ -43,7 +44,7 @@ def _title(report: Report) -> tuple[State, str]:
             return "failed", title
     if verdict is None:
         return ("passed", "Timed") if report["command"] == "bench" else ("unknown", "Translated, not verified")
-    return "passed", "Equal: the two models compute the same"
+    return "passed", "Near, not equal" if near else "Equal: the two models compute the same"
 
 
 def _verdict(verdict: Report | None) -> Iterator[str]:
@@ -69,9 +70,12 @@ def _verdict(verdict: Report | None) -> Iterator[str]:
     if failed:
         verb = "differs" if len(failed) == 1 else "differ"
         some = _of(len(failed), len(every), "output")
-        yield f"{some} {verb} in {runs}; the worst is {where}: {output['problems'][0]}."
+        wrong = sum(not all(output["passed"] for output in run["outputs"]) for run in verdict["runs"])
+        yield f"{some} {verb} in {wrong} of {runs}; the worst is {where}: {output['problems'][0]}."
         return
-    yield f"{'The output agrees' if len(every) == 1 else f'All {len(every):,} outputs agree'} in {runs}."
+    near = is_near(verdict)
+    verb, many = ("is near", "are near") if near else ("agrees", "agree")
+    yield f"{f'The output {verb}' if len(every) == 1 else f'All {len(every):,} outputs {many}'} in {runs}."
     if not output["error"]:
         yield "They are the same to the last bit."
     else:

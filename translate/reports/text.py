@@ -87,6 +87,11 @@ def failed_first(items: Sequence[tuple[Report, Report]]) -> list[tuple[Report, R
     return sorted(items, key=lambda item: (item[1]["passed"], -_rank(item[1]["error"]) if not item[1]["passed"] else 0))
 
 
+def is_near(verdict: Report) -> bool:
+    """Whether the target was only asked to be near the source, not equal to it."""
+    return any(output["tolerance"]["kind"] == "near" for _, output in outputs(verdict))
+
+
 def worst(verdict: Report) -> tuple[Report, Report] | None:
     """Return the output, and its run, that lies closest to or furthest beyond its limit; None when nothing was run."""
     return max(outputs(verdict), key=_badness, default=None)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from translate.graphs import to_onnx
+from translate.routes.formats import count_weights
 from translate.routes.methods import methods_to_tensorflow
 from translate.routes.result import NotEqualError, Result, source_label
 from translate.routes.to_pytorch import tf2torch, to_torch
-from translate.routes.to_tensorflow import count_weights, default_output, torch2tf
+from translate.routes.to_tensorflow import default_output, torch2tf
+from translate.routes.training import trainable_to_tensorflow
 from translate.routes.weights import Carried, extract_weights, state_dict, update_weights
 
 __all__ = [
@@ -23,5 +25,6 @@ __all__ = [
     "to_onnx",
     "to_torch",
     "torch2tf",
+    "trainable_to_tensorflow",
     "update_weights",
 ]

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from translate.errors import CannotTranslateError, Problem, UsageError
 from translate.graphs import to_onnx
 from translate.publish import publish, staging
+from translate.routes.formats import count_weights
+from translate.routes.joined import joined, prefixed
 from translate.routes.result import NotEqualError, Result, Stages, size_on_disk, source_label
-from translate.routes.to_tensorflow import count_weights, default_output
+from translate.routes.to_tensorflow import default_output
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -64,7 +66,7 @@ def methods_to_tensorflow(
         verdict = None
         if verify:
             with stage("verify"):
-                verdict = _joined(
+                verdict = joined(
                     {name: _compare(models[name], targets[name], originals[name], plan, notes) for name in methods}
                 )
         proven = verdict is None or verdict.passed
@@ -81,8 +83,8 @@ def methods_to_tensorflow(
         engine="native",
         output=destination if proven else None,
         bytes=size,
-        inputs=tuple(spec for name in methods for spec in _prefixed(name, models[name].inputs)),
-        outputs=tuple(spec for name in methods for spec in _prefixed(name, models[name].outputs)),
+        inputs=tuple(spec for name in methods for spec in prefixed(name, models[name].inputs)),
+        outputs=tuple(spec for name in methods for spec in prefixed(name, models[name].outputs)),
         trainable=trainable,
         frozen=frozen,
         transposes=transposes,
@@ -128,33 +130,3 @@ def _compare(model: TorchModel, target: Model, graph: ir.Model, plan: InputPlan 
     )
     pair = Pair(model, target, {name: name for name in known}, notes)
     return compare_pair(pair, plan, graph=graph).verdict
-
-
-def _joined(parts: Mapping[str, Verdict]) -> Verdict:
-    """Return the verdicts on several methods as one."""
-    from translate.verify.verdict import Side, Verdict
-
-    def side(which: str) -> Side:
-        sides: dict[str, Side] = {name: getattr(part, which) for name, part in parts.items()}
-        return Side(
-            next(iter(sides.values())).kind,
-            tuple(spec for name, one in sides.items() for spec in _prefixed(name, one.inputs)),
-            tuple(spec for name, one in sides.items() for spec in _prefixed(name, one.outputs)),
-        )
-
-    runs = [
-        replace(run, outputs=tuple(replace(output, name=f"{name}.{output.name}") for output in run.outputs))
-        for name, part in parts.items()
-        for run in part.runs
-    ]
-    return Verdict(
-        side("source"),
-        side("target"),
-        tuple(runs),
-        tuple(f"{name}: {text}" for name, part in parts.items() for text in part.interface),
-        tuple(f"{name}: {text}" for name, part in parts.items() for text in part.warnings),
-    )
-
-
-def _prefixed(name: str, specs: Sequence[Spec]) -> list[Spec]:
-    return [replace(spec, name=f"{name}.{spec.name}") for spec in specs]

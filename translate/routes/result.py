@@ -20,6 +20,14 @@ Engine = Literal["native", "onnx2tf"]
 
 
 @dataclass(frozen=True)
+class Training:
+    """What train mode does beside its outputs: the buffers that a call changes, and whether it draws at random."""
+
+    updates: tuple[str, ...]
+    is_random: bool
+
+
+@dataclass(frozen=True)
 class Result:
     """What a route, `command`, made.
 
@@ -27,7 +35,7 @@ class Result:
     disk; `trainable` and `frozen` the number of values in its trainable and its other weights; `transposes` how many
     transposes of activations are left (None where nobody counts); `seconds` the time of each stage. On the way to
     PyTorch, `route` is "layers" or "graph", and `by_graph` says of each Keras layer that went by its graph all the same
-    why that was.
+    why that was. `training` is set where the result has a signature `training`.
     """
 
     command: str
@@ -47,6 +55,7 @@ class Result:
     seconds: Mapping[str, float]
     route: str | None = None
     by_graph: Mapping[str, str] = field(default_factory=dict)
+    training: Training | None = None
 
     @property
     def passed(self) -> bool:

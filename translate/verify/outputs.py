@@ -9,7 +9,7 @@ import numpy as np
 from translate.models.base import Array
 from translate.models.perturb import is_floating
 from translate.verify.noise import Noise, largest, root_mean_square, widened
-from translate.verify.tolerance import Allowed, Tolerance, calibrated, classic
+from translate.verify.tolerance import NEAR_SHARE, Allowed, Tolerance, calibrated, classic
 from translate.verify.verdict import Agreement, Histogram, OutputParity
 
 # Histograms reach from 1e-18 of the scale, beyond what float64 can tell, to 10 times the scale.
@@ -17,15 +17,25 @@ _FIRST_BIN, _LAST_BIN = -18.0, 1.0
 
 
 def tolerance_for(
-    name: str, value: Array, noise: Noise | None, rtol: Allowed, atol: Allowed, step: float = 0.0
+    name: str,
+    value: Array,
+    noise: Noise | None,
+    rtol: Allowed,
+    atol: Allowed,
+    step: float = 0.0,
+    near: float | None = None,
 ) -> Tolerance:
     """Return the rule for the output called `name`, where the source returned `value` with rounding error `noise`.
 
-    `rtol` and `atol` give floating-point outputs the classic test; `step` is that of the grid on which it lies, if any.
+    `rtol` and `atol` give floating-point outputs the classic test; `step` is that of the grid on which it lies, if any;
+    with `near`, a signal-to-noise ratio in decibels, the two sides need not be equal.
     """
     if value.dtype.kind != "c" and not is_floating(value.dtype):
-        return Tolerance("exact")
-    return classic(name, value.dtype, rtol, atol) or calibrated(value, noise, step)
+        return Tolerance("exact") if near is None or value.dtype.kind in "OSU" else Tolerance("near", share=NEAR_SHARE)
+    asked = classic(name, value.dtype, rtol, atol)
+    if asked is None and near is not None:
+        return Tolerance("near", decibels=near)
+    return asked or calibrated(value, noise, step)
 
 
 def judge(
@@ -79,6 +89,8 @@ def _judge_numbers(
     rms = root_mean_square(distance)
     error, excess = _excess(tolerance, distance, magnitude, greatest, rms, different)
     problems += excess
+    if tolerance.kind == "near" and tolerance.decibels:
+        notes.append(f"signal-to-noise ratio {signal_to_noise(magnitude, rms):.1f} dB")
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         relative = np.where(distance == 0, 0.0, distance / magnitude)
     parity = replace(
@@ -120,6 +132,12 @@ def _compare_special(a: Array, b: Array) -> tuple[list[str], list[str]]:
     return problems, notes
 
 
+def signal_to_noise(magnitude: Array, rms: float) -> float:
+    """Return the ratio of the root mean square of a signal, of these magnitudes, to that of its noise, in decibels."""
+    with np.errstate(divide="ignore"):
+        return float(20 * (np.log10(root_mean_square(magnitude)) - np.log10(rms))) if rms else np.inf
+
+
 def _excess(
     tolerance: Tolerance, distance: Array, magnitude: Array, greatest: float, rms: float, different: int
 ) -> tuple[float, list[str]]:
@@ -133,6 +151,14 @@ def _excess(
         too_far = int(np.count_nonzero(distance > bound))
         said = f"{too_far} of {distance.size} values differ by more than {tolerance}"
         return error, [said] if too_far else []
+    if tolerance.kind == "near" and tolerance.share:
+        said = f"{different} of {distance.size} values differ, more than {tolerance.share:.0%}"
+        error = different / distance.size / tolerance.share
+        return error, [said] if error > 1 else []
+    if tolerance.kind == "near":
+        # In units of the root mean square that is allowed.
+        error = float(10 ** ((tolerance.decibels - signal_to_noise(magnitude, rms)) / 20))
+        return error, [f"the signal-to-noise ratio is less than {tolerance.decibels:g} dB"] if error > 1 else []
     problems: list[str] = []
     if greatest > tolerance.maximum:
         too_far = int(np.count_nonzero(distance > tolerance.maximum))

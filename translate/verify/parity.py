@@ -14,6 +14,7 @@ import onnx_ir as ir
 from translate.errors import TranslateError, UsageError, in_a_line
 from translate.models.base import Array, Model
 from translate.models.inputs import example_feeds
+from translate.models.perturb import neighbouring_feeds
 from translate.verify.cases import Case, greatest_integers
 from translate.verify.index_outputs import IndexJudge
 from translate.verify.interface import interface_differences
@@ -37,6 +38,8 @@ from translate.verify.verdict import OutputParity, RunParity, Side, Verdict
 # An output that moves by less than this many allowed distances when the input changes says nothing about parity:
 # almost any mistake upstream of it would pass.
 _DEAD_BELOW = 10.0
+# Of a quantised target, of which much is allowed: below 1 an output that never changes would pass.
+_DEAD_BELOW_NEAR = 2.0
 # The label of cases that differ in nothing but the seed.
 _TYPICAL = "random"
 # The labels of cases that the source may refuse, and in which denormals, which TensorFlow makes zero, may play a part.
@@ -44,6 +47,8 @@ _EDGE = "edge"
 
 # How many elements of an output make a good estimate of its noise.
 _ENOUGH = 1000
+# On how many inputs next to one that fails the noise is measured, too.
+_DRAWS = 4
 
 # What was measured of one output, by the place of the case in its group.
 _Measured: TypeAlias = dict[int, Measurement]
@@ -61,6 +66,7 @@ def compare(
     seed: int = 0,
     rtol: Allowed = None,
     atol: Allowed = None,
+    near: float | None = None,
     graph: ir.Model | Callable[[], ir.Model | None] | None = None,
 ) -> Verdict:
     """Run both models on the same inputs and return the verdict.
@@ -70,7 +76,8 @@ def compare(
     lie between 0 and the largest in the sample, otherwise they are 0 or 1.
 
     Each floating-point output is judged by the source's own rounding error, see `noise` and `tolerance`; `rtol` and
-    `atol`, one number or one for each output by name, give the classic test instead. `graph` is the source as an ONNX
+    `atol`, one number or one for each output by name, give the classic test instead; `near`, in decibels, asks for no
+    more than this signal-to-noise ratio, for a target that is quantised. `graph` is the source as an ONNX
     graph, or makes it: it tells which integer outputs are indices, which are judged by the values that they point to
     where they differ.
 
@@ -82,7 +89,7 @@ def compare(
         return Verdict(*sides, runs=(), interface=tuple(interface))
     check_names(rtol, [spec.name for spec in source.outputs])
     check_names(atol, [spec.name for spec in source.outputs])
-    comparison = _Comparison(source, target, rtol, atol, graph)
+    comparison = _Comparison(source, target, rtol, atol, near, graph)
     try:
         wanted = _default_cases(source, sizes, sample, seed) if cases is None else cases
         # One group at a time: what a model returned for earlier sizes need not be kept.
@@ -141,6 +148,7 @@ class _Comparison:
     target: Model
     rtol: Allowed
     atol: Allowed
+    near: float | None
     graph: ir.Model | Callable[[], ir.Model | None] | None
     runs: list[RunParity] = field(default_factory=list)
     levels: dict[str, list[_Level]] = field(default_factory=dict)
@@ -159,18 +167,22 @@ class _Comparison:
         """Run both models on cases of the same kind and sizes, which are judged by the same limits.
 
         The noise is measured on the first cases of all. Later ones are judged by that, in proportion to their scale;
-        only when they fail is their own measured too.
+        only when they fail is their own measured too, and then that of inputs next to theirs.
         """
         pairs = [pair for case in cases if (pair := self._run(case)) is not None]
         if not pairs:
             return
         values = {name: np.concatenate([p.source[name].ravel() for p in pairs]) for name in pairs[0].source}
         measured: dict[str, _Measured] = {}
-        if not self.levels:
+        if not self.levels and self.near is None:
             measured = self._measure(label, pairs, values)
         runs = self._judge(pairs, values, measured)
         if not measured and any(_is_too_far(output) for run in runs for output in run.outputs):
             measured = self._measure(label, pairs, values)
+            runs = self._judge(pairs, values, measured)
+        failed = [pair for pair, run in zip(pairs, runs, strict=True) if any(map(_is_too_far, run.outputs))]
+        if failed and not label.startswith(_EDGE):
+            self._measure_around(failed, values)
             runs = self._judge(pairs, values, measured)
         self.runs += runs
         if label == _TYPICAL:
@@ -180,7 +192,7 @@ class _Comparison:
         """Say what weakens the verdict."""
         yield from self.left_out
         for name, moved in self.movement.items():
-            if moved < _DEAD_BELOW:
+            if moved < (_DEAD_BELOW if self.near is None else _DEAD_BELOW_NEAR):
                 yield f'output "{name}" hardly depends on the inputs: its agreement says little'
         for name in sorted(self.unsteady):
             yield f'two runs of the source on the same inputs differ in output "{name}": its agreement says little'
@@ -231,6 +243,20 @@ class _Comparison:
             self.unsteady.update(moved)
         return measured
 
+    def _measure_around(self, pairs: Sequence[_Pair], values: Mapping[str, Array]) -> None:
+        """Add the level of the noise next to the inputs of `pairs`.
+
+        Where a network amplifies few directions, all errors of a run are one number times these, and one run may be
+        exact by luck: each neighbouring input is another draw of that number.
+        """
+        found: dict[str, list[Measurement]] = {}
+        for pair, seed in itertools.product(pairs, range(_DRAWS)):
+            feeds = neighbouring_feeds(copies(pair.case.feeds), seed)
+            for name, measurement in measure(self.source, feeds, self.source.run(copies(feeds))).items():
+                found.setdefault(name, []).append(measurement)
+        for name, measurements in found.items():
+            self.levels.setdefault(name, []).append(_Level(pool(measurements), largest(values[name])))
+
     def _judge(
         self, pairs: Sequence[_Pair], values: Mapping[str, Array], measured: Mapping[str, _Measured]
     ) -> list[RunParity]:
@@ -243,7 +269,7 @@ class _Comparison:
             noises[name] = widest(known)
             step = getattr(self.source, "steps", {}).get(name, 0.0)
             tolerances[name] = loosest(
-                tolerance_for(name, value, noise, self.rtol, self.atol, step) for noise in known or [None]
+                tolerance_for(name, value, noise, self.rtol, self.atol, step, self.near) for noise in known or [None]
             )
         runs: list[RunParity] = []
         for place, pair in enumerate(pairs):

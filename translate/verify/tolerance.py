@@ -21,6 +21,9 @@ NOISE_MULTIPLE: Mapping[Method, float] = {"float64": 6.0, "one ulp": 24.0}
 # square. Functions such as exp and tanh differ by a few from one library to another, even where the source is exact.
 ULPS = 4.0
 
+# Of what a quantised model returns besides floating-point numbers, this share may differ.
+NEAR_SHARE = 0.1
+
 # torch.testing.assert_close's defaults: (rtol, atol) by dtype, for the one of the two that is left out.
 # https://docs.pytorch.org/docs/stable/testing.html
 _CLASSIC: dict[str, tuple[float, float]] = {
@@ -42,20 +45,26 @@ class Tolerance:
 
     - "exact": nothing may differ (integers, Booleans, text);
     - "calibrated": the largest distance may be `maximum`, the root mean square of the distances `rms`;
-    - "classic": for each element `|a - b| <= atol + rtol * |a|`.
+    - "classic": for each element `|a - b| <= atol + rtol * |a|`;
+    - "near": the signal-to-noise ratio, `20 * log10(rms(a) / rms(a - b))`, must be `decibels` at least; or, where it
+      is not floating-point numbers that are compared, this `share` of them may differ at most.
     """
 
-    kind: Literal["exact", "calibrated", "classic"] = "exact"
+    kind: Literal["exact", "calibrated", "classic", "near"] = "exact"
     maximum: float = 0.0
     rms: float = 0.0
     rtol: float = 0.0
     atol: float = 0.0
+    decibels: float = 0.0
+    share: float = 0.0
 
     def __str__(self) -> str:
         if self.kind == "exact":
             return "exact"
         if self.kind == "classic":
             return f"|a-b| <= {self.atol:.3g} + {self.rtol:.3g} * |a|"
+        if self.kind == "near":
+            return f"{self.share:.0%} differ" if self.share else f"signal-to-noise ratio >= {self.decibels:g} dB"
         return f"max|a-b| <= {self.maximum:.3g} and rms(a-b) <= {self.rms:.3g}"
 
 

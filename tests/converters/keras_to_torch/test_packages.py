@@ -20,7 +20,7 @@ from translate.converters.keras_to_torch import convert, interface
 from translate.converters.onnx_to_torch.python import save_python
 
 # The models are made once, for all tests.
-pytestmark = pytest.mark.xdist_group("packages_of_keras_models")
+pytestmark = [pytest.mark.once, pytest.mark.xdist_group("packages_of_keras_models")]
 
 
 def classes(model: Any, x: np.ndarray) -> Any:

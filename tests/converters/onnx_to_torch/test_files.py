@@ -90,6 +90,6 @@ def test_large_weights_lie_beside_the_graph(two_inputs, tmp_path):
     save_onnx(original, tmp_path / "result", largest=100)
     assert {path.name for path in (tmp_path / "result").iterdir()} == {"model.onnx", "model.onnx.data"}
     feeds = example_feeds(opened.inputs, {"batch": 3})
-    got = open_model(tmp_path / "result" / "model.onnx").run(feeds)
+    got = open_model(tmp_path / "result").run(feeds)
     for name, array in opened.run(feeds).items():
         np.testing.assert_allclose(got[name], array, rtol=1e-5, atol=1e-6)

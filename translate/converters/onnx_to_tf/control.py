@@ -11,6 +11,7 @@ import onnx_ir as ir
 import tensorflow as tf
 
 from translate.converters.lowering import Context
+from translate.converters.onnx_to_tf import lists
 from translate.converters.onnx_to_tf.shapes import axis_from_start, dims, rank
 from translate.converters.onnx_to_tf.table import lower
 from translate.errors import UnsupportedError
@@ -90,12 +91,11 @@ def scan(
     directions = scan_input_directions or (0,) * num_scan_inputs
     scanned = tuple(_move_axis(x, axis_from_start(axis, x), 0) for x, axis in zip(scanned, axes, strict=True))
     scanned = tuple(tf.reverse(x, [0]) if backward else x for x, backward in zip(scanned, directions, strict=True))
-    # A TensorArray, unlike a slice, has a gradient that costs no more than the step itself.
     length = dims(scanned[0])[0]
-    arrays = [tf.TensorArray(x.dtype, length, element_shape=x.shape[1:]).unstack(x) for x in scanned]
+    readers = [lists.reader(x) for x in scanned]
 
     def step(number: tf.Tensor, state: Sequence[Any]) -> tuple[Any, list[Any], list[Any]]:
-        slices = [array.read(tf.cast(number, tf.int32)) for array in arrays]
+        slices = [read(tf.cast(number, tf.int32)) for read in readers]
         results = context.run(body, *state, *slices)
         return np.array(True), results[:split], results[split:]
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from translate.converters.onnx_to_tf.dialect import is_for_tflite
 from translate.converters.onnx_to_tf.shapes import dims
 from translate.converters.onnx_to_tf.table import CHANNELS_LAST, lower
 from translate.converters.onnx_to_tf.windows import Size, Window, spatial_rank
@@ -208,7 +209,8 @@ def _transposed(
         parts = zip(tf.split(x, group, -1), tf.split(w, group, -1), strict=True)
         return tf.concat([_transposed(part, kernel, strides, full, cut, 1) for part, kernel in parts], -1)
     batch, channels = dims(x)[0], dims(w)[-2] * group
-    if group == 1 and len(full) == 2 and all(isinstance(c, int) and c >= 0 for pair in cut for c in pair):
+    cuts_itself = group == 1 and len(full) == 2 and not is_for_tflite()
+    if cuts_itself and all(isinstance(c, int) and c >= 0 for pair in cut for c in pair):
         shape = [batch, *(size - begin - end for size, (begin, end) in zip(full, cut, strict=True)), channels]
         return tf.nn.conv2d_transpose(x, w, shape, strides, [(0, 0), *cut, (0, 0)])
     shape = [batch, *full, channels]

@@ -27,10 +27,10 @@ RESERVED = frozenset({"signatures", "graph_debug_info", "variables", "trainable_
 
 # A TensorFlow object that tracks what is set on it, and nothing else: a SavedModel's root. tf.Module would do, but
 # for its read-only `variables`, which a loaded SavedModel would then lack.
-_Trackable: Any = tf.__internal__.tracking.AutoTrackable
+Trackable: Any = tf.__internal__.tracking.AutoTrackable
 
 
-class _Callable(_Trackable):  # type: ignore[misc]  # TensorFlow has no types
+class _Callable(Trackable):  # type: ignore[misc]  # TensorFlow has no types
     """A SavedModel's root before it is saved: Python looks for `__call__` on the class, TensorFlow on the object."""
 
     def __call__(self, *inputs: Any) -> Any:
@@ -54,7 +54,8 @@ def save(model: ir.Model, directory: Path) -> None:
     node that has no lowering.
     """
     program = Program(model)
-    root = _root(program)
+    root = root_of(program)
+    hang_variables(root, named_variables({"": program}))
     tf.saved_model.save(root, str(directory), signatures={"serving_default": root.serving_default})
     manifest(program).write(directory)
 
@@ -68,15 +69,9 @@ def save_methods(models: Mapping[str, ir.Model], directory: Path) -> None:
     programs: dict[str, Program] = {}
     for name, model in models.items():
         programs[name] = Program(model, list(programs.values()))
-    root = _Trackable()
+    root = Trackable()
     functions = {name: _flat(program) for name, program in programs.items()}
-    variables: dict[str, tf.Variable] = {}
-    for name, program in programs.items():
-        for value, variable in program.variables.items():
-            # Large constants are called by numbers, which mean something else in another graph.
-            own = str(value.name) if KIND in value.metadata_props else f"{value.name}_{name}"
-            variables.setdefault(own, variable)
-    _hang_variables(root, variables)
+    hang_variables(root, named_variables(programs))
     for name, function in functions.items():
         setattr(root, name, function)
     tf.saved_model.save(root, str(directory), signatures=functions)
@@ -92,11 +87,15 @@ def module(model: ir.Model) -> Any:
     `module.variables` and `module.trainable_variables` list its weights, which also hang on it under their own
     names: `module.layer1.conv.weight`.
     """
-    return _root(Program(model))
+    program = Program(model)
+    root = root_of(program)
+    hang_variables(root, named_variables({"": program}))
+    return root
 
 
-def _root(program: Program) -> Any:
-    structured = _structure(program.structure, program.outputs)
+def root_of(program: Program) -> Any:
+    """Return a SavedModel's root that can be called, with the function `serving_default`, but no variables yet."""
+    structured = structure(program.structure, program.outputs)
     flat = _flat(program)
 
     @tf.function(input_signature=program.specs(), autograph=False)
@@ -106,7 +105,6 @@ def _root(program: Program) -> Any:
     root = _Callable()
     setattr(root, "__call__", call)  # noqa: B010  # the object's own, found before the class's
     root.serving_default = flat
-    _hang_variables(root, {str(value.name): variable for value, variable in program.variables.items()})
     return root
 
 
@@ -119,7 +117,19 @@ def _flat(program: Program) -> Any:
     return flat
 
 
-def _hang_variables(root: Any, variables: Mapping[str, tf.Variable]) -> None:
+def named_variables(programs: Mapping[str, Program]) -> dict[str, tf.Variable]:
+    """Return the variables of the programs, which share weights, each once, by their names."""
+    variables: dict[str, tf.Variable] = {}
+    for name, program in programs.items():
+        for value, variable in program.variables.items():
+            # Large constants are called by numbers, which mean something else in another graph.
+            own = str(value.name) if KIND in value.metadata_props or not name else f"{value.name}_{name}"
+            variables.setdefault(own, variable)
+    return variables
+
+
+def hang_variables(root: Any, variables: Mapping[str, tf.Variable]) -> None:
+    """Set the variables on a SavedModel's root, each under its name, and the two lists of them."""
     root.variables = list(variables.values())
     root.trainable_variables = [variable for variable in root.variables if variable.trainable]
     for name, variable in variables.items():
@@ -133,7 +143,8 @@ class Program:
     of tensors (or lists of them, for ONNX sequences) by output name. Weights that `others` have, it reads there.
     """
 
-    def __init__(self, model: ir.Model, others: Sequence[Program] = ()) -> None:
+    def __init__(self, model: ir.Model, others: Sequence[Program] = (), state: Sequence[ir.Value] = ()) -> None:
+        """Make the variables; `state` are initializers that become some, though the graph need not read them."""
         self._model = model
         self.structure = model.metadata_props.get(STRUCTURE)
         self.outputs = [source_name(value) for value in model.graph.outputs]
@@ -141,13 +152,17 @@ class Program:
         self.variables: dict[ir.Value, tf.Variable] = {}
         # How to turn the axes of those that another program stores in another order.
         self._turns: dict[ir.Value, tuple[int, ...]] = {}
-        for value, trainable in variables_of(model).items():
+        # By name, the variables and the order of axes in which they are stored.
+        self._stored: dict[str, tuple[tf.Variable, Permutation]] = {}
+        unread = {value: False for value in state if value.name not in model.graph.initializers}
+        for value, trainable in (variables_of(model) | unread).items():
             if KIND in value.metadata_props and str(value.name) in known:
                 theirs, self.variables[value] = known[str(value.name)]
                 if _permutation(theirs) != _permutation(value):
                     self._turns[value] = _turn(_order(theirs), _order(value))
             else:
-                self.variables[value] = _variable(value, trainable)
+                theirs, self.variables[value] = value, _variable(value, trainable)
+            self._stored[str(value.name)] = self.variables[value], _permutation(theirs)
         initializers = model.graph.initializers.values()
         self._constants = {value: _array(value) for value in initializers if value not in self.variables}
         # What each value of the graph became when it was last built: a tensor, a host value, a list.
@@ -169,6 +184,11 @@ class Program:
             result if result is None or isinstance(result, list) else target.tensor(result) for result in results
         ]
         return dict(zip(self.outputs, results, strict=True))
+
+    def assign(self, name: str, tensor: tf.Tensor) -> None:
+        """Give the weight called `name` a new value, whose axes are in the source's order."""
+        variable, permutation = self._stored[name]
+        variable.assign(tensor if permutation is None else tf.transpose(tensor, permutation))
 
     def _read(self, value: ir.Value) -> tf.Tensor:
         tensor = tf.convert_to_tensor(self.variables[value])
@@ -261,7 +281,7 @@ def _known_dtype(value: ir.Value) -> ir.DataType:
     return dtype
 
 
-def _structure(kind: str | None, names: Sequence[str]) -> Callable[[dict[str, tf.Tensor]], Any]:
+def structure(kind: str | None, names: Sequence[str]) -> Callable[[dict[str, tf.Tensor]], Any]:
     """Return the function that puts named outputs into the form that the source returns them in."""
     if kind == "single" or (kind is None and len(names) == 1):
         return lambda outputs: outputs[names[0]]
@@ -277,9 +297,9 @@ def _hang(root: Any, path: Sequence[str], variable: tf.Variable) -> None:
         parent = f"_{parent}" if parent in RESERVED or parent.startswith("__") else parent
         child = getattr(root, parent, None)
         if child is None:
-            child = _Trackable()
+            child = Trackable()
             setattr(root, parent, child)
-        elif not isinstance(child, _Trackable):
+        elif not isinstance(child, Trackable):
             leaf = ".".join(path[depth:])
             break
         root = child

@@ -95,7 +95,7 @@ def linear_attention(
         start = tf.zeros([batch, heads, key_size, value_size], queries.dtype)
     else:
         start = widen(past_state, *HALVES)
-    shape = tf.TensorShape([query.shape[0], heads, group, inputs[2].shape[3]])
-    result, (memory,) = over_time(step, inputs, (start,), shape)
+    sizes = [batch, heads, group, dims(inputs[2])[3]]
+    result, (memory,) = over_time(step, inputs, (start,), sizes)
     result = tf.reshape(tf.transpose(result, [1, 0, 2, 3, 4]), [batch, times, q_num_heads * value_size])
     return tf.cast(result, dtype), tf.cast(memory, dtype if past_state is None else past_state.dtype)

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
+from translate.converters.onnx_to_tf.dialect import is_for_tflite, widest
 from translate.converters.onnx_to_tf.table import lower, lower_binary, lower_unary
 from translate.converters.onnx_to_tf.widen import FLOAT8, HALVES, SMALL_INTEGERS, UNSIGNED, widen, widened
 
@@ -60,6 +61,8 @@ lower_binary(
 @lower("Abs")
 def absolute(x: tf.Tensor) -> tf.Tensor:
     """Take the absolute value; the shape is unchanged."""
+    if is_for_tflite() and x.dtype == tf.int64:
+        return tf.maximum(x, -x)
     return x if x.dtype in UNSIGNED else tf.math.abs(x)
 
 
@@ -203,10 +206,9 @@ def is_inf(x: tf.Tensor, *, detect_negative: int = 1, detect_positive: int = 1) 
 def cumulative_sum(x: tf.Tensor, axis: tf.Tensor, *, exclusive: int = 0, reverse: int = 0) -> tf.Tensor:
     """Add up along `axis`, a scalar; the shape is unchanged."""
     # As PyTorch does on CPU: rounding after each term adds up, too.
-    terms = tf.cast(x, tf.float64) if x.dtype.is_floating else x
-    return tf.cast(
-        tf.math.cumsum(terms, tf.reshape(axis, []), exclusive=bool(exclusive), reverse=bool(reverse)), x.dtype
-    )
+    terms = tf.cast(x, widest()) if x.dtype.is_floating else x
+    axis = tf.cast(tf.reshape(axis, []), tf.int32)
+    return tf.cast(tf.math.cumsum(terms, axis, exclusive=bool(exclusive), reverse=bool(reverse)), x.dtype)
 
 
 @lower("CumProd", since=26)

@@ -40,7 +40,8 @@ def batch_normalization(
     if training_mode:
         axes = list(range(rank(x) - 1))
         wide = tf.cast(x, mean.dtype)
-        batch_mean, batch_variance = tf.nn.moments(wide, axes)
+        batch_mean = reduce.mean(wide, axes, False)
+        batch_variance = reduce.mean(tf.square(wide - batch_mean), axes, False)
         y = _batch_normalised(
             x, scale, b, tf.cast(batch_mean, mean.dtype), tf.cast(batch_variance, mean.dtype), epsilon
         )

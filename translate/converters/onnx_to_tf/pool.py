@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from translate.converters.lowering import Context
 from translate.converters.onnx_to_tf.conv import crop
+from translate.converters.onnx_to_tf.dialect import is_for_tflite
 from translate.converters.onnx_to_tf.reduce import mean
 from translate.converters.onnx_to_tf.shapes import dims, rank
 from translate.converters.onnx_to_tf.table import CHANNELS_LAST, lower
@@ -41,21 +42,23 @@ def max_pool(
         return _max_pool_with_indices(x, window, storage_order)
     if window.is_dilated or (spatial == 3 and x.dtype != tf.float32):
         return reduce(tf.maximum, (element for _, element in window.slices(window.pad(x, _lowest(x.dtype)))))
-    return _native(tf.nn.max_pool2d, _max_pool_3d, x, window, _lowest(x.dtype))
+    # The gradient of tf.nn.max_pool3d is wrong on CPU: it goes to all elements within 1e-5 of a window's largest.
+    return _native(tf.nn.max_pool2d, _by_planes(tf.nn.max_pool2d), x, window, _lowest(x.dtype))
 
 
-def _max_pool_3d(x: tf.Tensor, kernel: Sequence[int], strides: Sequence[int], padding: str) -> tf.Tensor:
-    """Pool the planes of x [N, D, H, W, C], then along its depth.
+def _by_planes(pool_2d: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+    """Return a pool over three axes made of one over two: over the planes of x [N, D, H, W, C], then along depth."""
 
-    The gradient of tf.nn.max_pool3d is wrong on CPU: it goes to all elements within 1e-5 of a window's largest.
-    """
-    batch, depth, *plane, channels = dims(x)
-    planes = tf.reshape(x, [batch * depth, *plane, channels])
-    planes = tf.nn.max_pool2d(planes, kernel[1:], strides[1:], padding)
-    height, width = dims(planes)[1:-1]
-    columns = tf.reshape(planes, [batch, depth, height * width, channels])
-    columns = tf.nn.max_pool2d(columns, (kernel[0], 1), (strides[0], 1), padding)
-    return tf.reshape(columns, [batch, dims(columns)[1], height, width, channels])
+    def pool(x: tf.Tensor, kernel: Sequence[int], strides: Sequence[int], padding: str) -> tf.Tensor:
+        batch, depth, *plane, channels = dims(x)
+        planes = tf.reshape(x, [batch * depth, *plane, channels])
+        planes = pool_2d(planes, kernel[1:], strides[1:], padding)
+        height, width = dims(planes)[1:-1]
+        columns = tf.reshape(planes, [batch, depth, height * width, channels])
+        columns = pool_2d(columns, (kernel[0], 1), (strides[0], 1), padding)
+        return tf.reshape(columns, [batch, dims(columns)[1], height, width, channels])
+
+    return pool
 
 
 def _lowest(dtype: tf.DType) -> float | int:
@@ -142,7 +145,8 @@ def _average(x: tf.Tensor, window: Window, skip_padding: bool = False) -> tf.Ten
         return tf.add_n(elements) / len(elements)
     if not skip_padding:
         x, window = window.pad(x), window.without_padding()
-    return _native(tf.nn.avg_pool2d, tf.nn.avg_pool3d, x, window, 0)
+    pool_3d = _by_planes(tf.nn.avg_pool2d) if is_for_tflite() else tf.nn.avg_pool3d
+    return _native(tf.nn.avg_pool2d, pool_3d, x, window, 0)
 
 
 @lower("LpPool", domain=CHANNELS_LAST)

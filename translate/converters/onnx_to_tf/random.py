@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from translate.converters.onnx_to_tf.cast import convert
+from translate.converters.onnx_to_tf.draws import draws
 from translate.converters.onnx_to_tf.dtypes import tf_dtype
 from translate.converters.onnx_to_tf.table import lower
 
@@ -17,7 +18,7 @@ def random_normal(
     *, dtype: int = 1, mean: float = 0.0, scale: float = 1.0, seed: float | None = None, shape: Sequence[int]
 ) -> tf.Tensor:
     """Draw from a normal distribution with mean `mean` and standard deviation `scale`; the result is of `shape`."""
-    return tf.random.normal(shape, mean, scale, tf_dtype(dtype), _integer(seed))
+    return draws().normal(shape, mean, scale, tf_dtype(dtype), _integer(seed))
 
 
 @lower("RandomNormalLike", deterministic=False)
@@ -25,7 +26,7 @@ def random_normal_like(
     x: tf.Tensor, *, dtype: int | None = None, mean: float = 0.0, scale: float = 1.0, seed: float | None = None
 ) -> tf.Tensor:
     """Draw from a normal distribution with mean `mean` and standard deviation `scale`; the result is of x's shape."""
-    result = tf.random.normal(tf.shape(x), mean, scale, _dtype(dtype, x), _integer(seed))
+    result = draws().normal(tf.shape(x), mean, scale, _dtype(dtype, x), _integer(seed))
     return tf.ensure_shape(result, x.shape)
 
 
@@ -34,7 +35,7 @@ def random_uniform(
     *, dtype: int = 1, high: float = 1.0, low: float = 0.0, seed: float | None = None, shape: Sequence[int]
 ) -> tf.Tensor:
     """Draw evenly from `low` up to, not including, `high`; the result is of `shape`."""
-    return tf.random.uniform(shape, low, high, tf_dtype(dtype), _integer(seed))
+    return draws().uniform(shape, low, high, tf_dtype(dtype), _integer(seed))
 
 
 @lower("RandomUniformLike", deterministic=False)
@@ -42,15 +43,14 @@ def random_uniform_like(
     x: tf.Tensor, *, dtype: int | None = None, high: float = 1.0, low: float = 0.0, seed: float | None = None
 ) -> tf.Tensor:
     """Draw evenly from `low` up to, not including, `high`; the result is of x's shape."""
-    result = tf.random.uniform(tf.shape(x), low, high, _dtype(dtype, x), _integer(seed))
+    result = draws().uniform(tf.shape(x), low, high, _dtype(dtype, x), _integer(seed))
     return tf.ensure_shape(result, x.shape)
 
 
 @lower("Bernoulli", since=15, deterministic=False)
 def bernoulli(x: tf.Tensor, *, dtype: int | None = None, seed: float | None = None) -> tf.Tensor:
     """Draw 1 with the probability that each element of `x` gives, else 0; the shape is unchanged."""
-    drawn = tf.random.uniform(tf.shape(x), 0, 1, x.dtype, _integer(seed)) < x
-    return convert(drawn, _dtype(dtype, x))
+    return convert(draws().happens(x, tf.shape(x), _integer(seed)), _dtype(dtype, x))
 
 
 @lower("Multinomial", since=7, deterministic=False)

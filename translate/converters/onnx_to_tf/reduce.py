@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from translate.converters.onnx_to_tf.dialect import is_for_tflite
 from translate.converters.onnx_to_tf.math import absolute
 from translate.converters.onnx_to_tf.shapes import rank
 from translate.converters.onnx_to_tf.table import lower
@@ -93,6 +94,12 @@ def _floating(reduction: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
     return reduce
 
 
+def _l2(x: tf.Tensor, axes: Any, keepdims: bool) -> tf.Tensor:
+    if is_for_tflite():
+        return tf.sqrt(_sum_square(x, axes, keepdims))
+    return tf.math.reduce_euclidean_norm(x, axes, keepdims)
+
+
 def _log_sum(x: tf.Tensor, axes: Any, keepdims: bool) -> tf.Tensor:
     return tf.math.log(total(x, axes, keepdims))
 
@@ -104,7 +111,7 @@ _in_float32 = widened(*HALVES)
 _lower_reductions(
     {
         "ReduceL1": _in_float32(_l1),
-        "ReduceL2": _in_float32(_floating(tf.math.reduce_euclidean_norm)),
+        "ReduceL2": _in_float32(_floating(_l2)),
         "ReduceLogSum": _in_float32(_floating(_log_sum)),
         "ReduceLogSumExp": _in_float32(_floating(tf.math.reduce_logsumexp)),
         "ReduceMax": _max,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import tensorflow as tf
 
+from translate.converters.onnx_to_tf.dialect import widest
 from translate.converters.onnx_to_tf.shapes import dims, rank
 from translate.converters.onnx_to_tf.table import CHANNELS_LAST, lower
 from translate.converters.onnx_to_tf.windows import Size
@@ -83,7 +84,7 @@ def resize(
     for axis in resized:
         at = _coordinates(axis, transform)
         if transform == "tf_crop_and_resize":
-            beyond = (at < 0) | (at > tf.cast(axis.size - 1, tf.float64))
+            beyond = (at < 0) | (at > tf.cast(axis.size - 1, widest()))
             outside.append(tf.reshape(beyond, _along(axis, x)))
         if mode == "nearest":
             y = tf.gather(y, _clipped(_nearest(at, nearest_mode), axis.size), axis=axis.number)
@@ -153,7 +154,7 @@ def _axes(
 def _elements(values: tf.Tensor | np.ndarray, count: int) -> list[Any]:
     if isinstance(values, np.ndarray):
         return [item.item() for item in values]
-    wide = tf.cast(values, tf.float64 if values.dtype.is_floating else tf.int32)
+    wide = tf.cast(values, widest() if values.dtype.is_floating else tf.int32)
     return list(tf.unstack(wide, count))
 
 
@@ -166,23 +167,21 @@ def _regions(region: tf.Tensor | np.ndarray | None, count: int) -> list[tuple[An
 
 def _times(size: Size, scale: float | tf.Tensor) -> float | tf.Tensor:
     return (
-        tf.cast(size, tf.float64) * scale
-        if isinstance(size, tf.Tensor) or isinstance(scale, tf.Tensor)
-        else size * scale
+        tf.cast(size, widest()) * scale if isinstance(size, tf.Tensor) or isinstance(scale, tf.Tensor) else size * scale
     )
 
 
 def _scaled(size: Size, scale: float | tf.Tensor) -> float | tf.Tensor:
     """Return size * scale, rounded to float32 as everywhere else: 10 by 0.7, which float32 makes 0.69999999, is 7."""
     if isinstance(size, tf.Tensor) or isinstance(scale, tf.Tensor):
-        return tf.cast(tf.cast(size, tf.float32) * tf.cast(scale, tf.float32), tf.float64)
+        return tf.cast(tf.cast(size, tf.float32) * tf.cast(scale, tf.float32), widest())
     return float(np.float32(size) * np.float32(scale))
 
 
 def _over(wanted: Size, size: Size) -> float | tf.Tensor:
     if isinstance(wanted, int) and isinstance(size, int):
         return wanted / size
-    return tf.cast(wanted, tf.float64) / tf.cast(size, tf.float64)
+    return tf.cast(wanted, widest()) / tf.cast(size, widest())
 
 
 def _floor(value: float | tf.Tensor) -> Size:
@@ -198,27 +197,27 @@ def _extreme(values: Sequence[float | tf.Tensor], policy: str) -> float | tf.Ten
 def _unscaled(x: tf.Tensor, axis: Axis) -> tf.Tensor:
     # The quotient of two whole numbers is exact where it is whole; one by a rounded scale may come out just below.
     if axis.exact:
-        return x * tf.cast(axis.size, tf.float64) / tf.cast(axis.wanted, tf.float64)
+        return x * tf.cast(axis.size, widest()) / tf.cast(axis.wanted, widest())
     return x / axis.scale
 
 
 def _coordinates(axis: Axis, transform: str) -> tf.Tensor:
     """Return where each element of the result lies in the input: float64 [wanted]."""
-    x = tf.cast(tf.range(axis.wanted), tf.float64)
-    last, length = tf.cast(axis.size - 1, tf.float64), tf.cast(axis.length, tf.float64)
+    x = tf.cast(tf.range(axis.wanted), widest())
+    last, length = tf.cast(axis.size - 1, widest()), tf.cast(axis.length, widest())
     if transform == "asymmetric":
         return _unscaled(x, axis)
     if transform == "align_corners":
         return tf.math.divide_no_nan(x * last, length - 1)
     if transform == "tf_crop_and_resize":
-        begin, end = (tf.cast(value, tf.float64) for value in axis.region)
+        begin, end = (tf.cast(value, widest()) for value in axis.region)
         inside = tf.where(
             length == 1, (end - begin) * last / 2, tf.math.divide_no_nan(x * (end - begin) * last, length - 1)
         )
         return begin * last + inside
     if transform == "half_pixel_symmetric":
         # The middle of the input is put on the middle of the result, which may be smaller than the length.
-        offset = tf.cast(axis.size, tf.float64) / 2 * (1 - tf.cast(axis.wanted, tf.float64) / length)
+        offset = tf.cast(axis.size, widest()) / 2 * (1 - tf.cast(axis.wanted, widest()) / length)
         return offset + _unscaled(x + 0.5, axis) - 0.5
     at = _unscaled(x + 0.5, axis) - 0.5
     return tf.where(length > 1, at, 0) if transform == "pytorch_half_pixel" else at
@@ -287,10 +286,10 @@ def _antialiased(
     y: tf.Tensor, axis: Axis, at: tf.Tensor, mode: str, cubic_coeff_a: float, exclude_outside: int
 ) -> tf.Tensor:
     """Multiply by the matrix of all weights [wanted, size]: how many count depends on the scale."""
-    shrink = tf.minimum(tf.cast(axis.scale, tf.float64), 1)
+    shrink = tf.minimum(tf.cast(axis.scale, widest()), 1)
     reach = tf.cast(tf.math.ceil((1 if mode == "linear" else 2) / shrink), tf.int32) + 1
     index = tf.range(-reach, axis.size + reach)
-    distance = (at[:, None] - tf.cast(index, tf.float64)) * shrink
+    distance = (at[:, None] - tf.cast(index, widest())) * shrink
     weights = _linear(distance) if mode == "linear" else cubic_weight(distance, cubic_coeff_a)
     weights /= tf.reduce_sum(weights, -1, keepdims=True)
     if exclude_outside:

@@ -242,7 +242,7 @@ def _loop(
         output = tf.where(running, after[0], tf.zeros_like(after[0]))
         return output, tuple(tf.where(running, new, old) for new, old in zip(after, before, strict=True))
 
-    return over_time(masked, [projected], state, state[0].shape, backwards=backwards)
+    return over_time(masked, [projected], state, dims(state[0]), backwards=backwards)
 
 
 def _project(x: tf.Tensor, w: tf.Tensor, bias: tf.Tensor | None) -> tf.Tensor:

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import tensorflow as tf
 
+from translate.converters.onnx_to_tf.draws import draws
 from translate.converters.onnx_to_tf.dtypes import tf_dtype
 from translate.converters.onnx_to_tf.shapes import dims, entries, product, rank, vector
 from translate.converters.onnx_to_tf.table import lower
@@ -215,10 +216,10 @@ def dropout(
     Limits: in training, the random numbers are TensorFlow's.
     """
     known = tf.get_static_value(training_mode)
-    if known is None and training_mode is not None:
-        ratio = tf.where(training_mode, 0.5 if ratio is None else tf.cast(ratio, tf.float32), 0.0)
-    elif training_mode is None or not known:
+    if training_mode is None or (known is not None and not known):
         return data, tf.ones_like(data, tf.bool)
-    ratio = 0.5 if ratio is None else tf.cast(ratio, tf.float32)
-    kept = tf.random.uniform(tf.shape(data), seed=seed) >= ratio
-    return tf.where(kept, data / tf.cast(1 - ratio, data.dtype), tf.zeros([], data.dtype)), kept
+    share = tf.constant(0.5) if ratio is None else 1 - tf.convert_to_tensor(ratio)
+    if known is None:
+        share = tf.where(training_mode, share, tf.ones([], share.dtype))
+    kept = draws().happens(tf.cast(share, tf.float32), tf.shape(data), seed)
+    return tf.where(kept, data / tf.cast(share, data.dtype), tf.zeros([], data.dtype)), kept

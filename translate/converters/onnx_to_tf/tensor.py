@@ -38,7 +38,8 @@ def split(
     if split is not None:
         if split.shape[0] is None:
             raise UnsupportedError("how many parts there are shows only when the model runs")
-        return tuple(tf.split(input, split, axis, num=split.shape[0]))
+        lengths = split.astype(np.int32) if isinstance(split, np.ndarray) else tf.cast(split, tf.int32)
+        return tuple(tf.split(input, lengths, axis, num=split.shape[0]))
     if num_outputs is None:
         raise UnsupportedError("neither split nor num_outputs is given")
     size = dims(input)[axis]
@@ -287,6 +288,7 @@ def top_k(
     x = transpose(x, perm=tuple(swap))
     known = entries(k)
     count = tf.reshape(k, []) if known is None else known[0]
+    count = count if isinstance(count, int) else tf.cast(count, tf.int32)
     # int32, because the gradient of top_k does not know int64.
     values, positions = tf.math.top_k(x if largest else _reversed(x), count, bool(sorted))
     values = values if largest else _reversed(values)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
+from translate.converters.onnx_to_tf import lists
 from translate.converters.onnx_to_tf.shapes import dims
+from translate.converters.onnx_to_tf.windows import Size
 
 # What is carried from step to step.
 State = tuple[tf.Tensor, ...]
@@ -15,12 +18,12 @@ Step = Callable[[int | tf.Tensor, Sequence[tf.Tensor], State], tuple[tf.Tensor, 
 
 
 def over_time(
-    step: Step, inputs: Sequence[tf.Tensor], state: State, output_shape: tf.TensorShape, *, backwards: bool = False
+    step: Step, inputs: Sequence[tf.Tensor], state: State, output_sizes: Sequence[Size], *, backwards: bool = False
 ) -> tuple[tf.Tensor, State]:
     """Run `step` at each time of the inputs, each [T, ...], last time first if `backwards`.
 
-    `output_shape` is what is known of the shape of one output, whose dtype is that of the first input. Returns the
-    outputs, [T, *output_shape] in the order of the inputs, and the last state. Gradients flow through it.
+    `output_sizes` are those of one output, whose dtype is that of the first input. Returns the outputs,
+    [T, *output_sizes] in the order of the inputs, and the last state. Gradients flow through it.
     """
     steps = dims(inputs[0])[0]
 
@@ -34,18 +37,19 @@ def over_time(
         output, state = shaped(0, [one[0] for one in inputs], state)
         return output[tf.newaxis], state
 
-    arrays = [tf.TensorArray(one.dtype, size=steps, element_shape=one.shape[1:]).unstack(one) for one in inputs]
-    outputs = tf.TensorArray(inputs[0].dtype, size=steps, element_shape=output_shape)
+    readers = [lists.reader(one) for one in inputs]
+    outputs = lists.empty(inputs[0].dtype, steps, output_sizes)
 
-    def body(count: tf.Tensor, outputs: tf.TensorArray, before: State) -> tuple[tf.Tensor, tf.TensorArray, State]:
+    def body(count: tf.Tensor, outputs: Any, before: State) -> tuple[tf.Tensor, Any, State]:
         time = steps - 1 - count if backwards else count
-        output, after = shaped(time, [array.read(time) for array in arrays], before)
+        output, after = shaped(time, [read(time) for read in readers], before)
         # In the order in which they are made: such a list is one that a loop fills from its first element on.
-        return count + 1, outputs.write(count, output), after
+        return count + 1, lists.write(outputs, count, output), after
 
     _, outputs, state = tf.while_loop(
         lambda count, *_: count < steps, body, (tf.constant(0), outputs, state), maximum_iterations=steps
     )
-    result = tf.reverse(outputs.stack(), [0]) if backwards else outputs.stack()
-    result.set_shape(inputs[0].shape[:1].concatenate(output_shape))
+    result = tf.reverse(lists.stack(outputs), [0]) if backwards else lists.stack(outputs)
+    known = [size if isinstance(size, int) else None for size in output_sizes]
+    result.set_shape(inputs[0].shape[:1].concatenate(known))
     return result, state

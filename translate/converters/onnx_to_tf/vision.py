@@ -50,7 +50,7 @@ def _sample(x: tf.Tensor, taps: Sequence[Taps]) -> tf.Tensor:
     for combination in itertools.product(*taps):
         weight = reduce(lambda a, b: a * b, (weight for _, weight in combination))
         element = _gather(x, [index for index, _ in combination])
-        parts.append(element * tf.cast(weight, x.dtype)[..., None])
+        parts.append(element * tf.expand_dims(tf.cast(weight, x.dtype), -1))
     return tf.add_n(parts)
 
 

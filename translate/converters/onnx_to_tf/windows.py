@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
+from translate.converters.onnx_to_tf.dialect import is_for_tflite
 from translate.converters.onnx_to_tf.shapes import dims, rank
 from translate.converters.operators.windows import explicit, halves
 from translate.errors import UnsupportedError
@@ -125,7 +126,11 @@ class Window:
         """Return `x` [N, *spatial, C] with its spatial axes padded with `fill`."""
         if self.is_valid:
             return x
-        return tf.pad(x, [(0, 0), *self.outer_padding, (0, 0)], constant_values=tf.cast(fill, x.dtype))
+        y = tf.pad(x, [(0, 0), *self.outer_padding, (0, 0)], constant_values=tf.cast(fill, x.dtype))
+        if is_for_tflite() and any(isinstance(amount, tf.Tensor) for pair in self.outer_padding for amount in pair):
+            # Where a padding is computed its converter loses the number of channels.
+            y = tf.reshape(y, [*dims(y)[:-1], dims(x)[-1]])
+        return y
 
     def slices(self, padded: tf.Tensor) -> Iterator[tuple[tuple[int, ...], tf.Tensor]]:
         """Yield, for each position in the window, the position and that element of every window [N, *counts, C]."""

@@ -73,6 +73,23 @@ def prepare_for_torch(model: ir.Model, *, images_first: bool = False) -> PassRep
     return PassReport(transposes, tuple(notes), turned)
 
 
+def prepare_for_keras(model: ir.Model) -> PassReport:
+    """Bring `model`, in place, into the form that the Keras table reads: its layers whole, and channels last.
+
+    Raises as `prepare` does.
+    """
+    notes = _simplify(model)
+    find_recurrent_layers(model)
+    stack_recurrent_layers(model)
+    find_activations(model)
+    drop_reshapes(model)
+    find_layers(model)
+    layout = channels_last(model)
+    if layout.unknown_rank:
+        raise CannotTranslateError("Keras", _without_rank(model, layout.unknown_rank))
+    return PassReport(layout.transposes, tuple(notes))
+
+
 def _simplify(model: ir.Model) -> list[str]:
     outputs = [source_name(value) for value in model.graph.outputs]
     notes = normalise(model)

@@ -233,7 +233,7 @@ def _dynamic_quantize(node: ir.Node, tensor: Tensor, opset: int) -> Move | None:
     return Move({0: tensor.perm}, {0: tensor.perm})
 
 
-@_rule("Clip", "Dropout", "CastLike")
+@_rule("Clip", "Dropout", "CastLike", "Bernoulli")
 def _elementwise_of_the_first(node: ir.Node, tensor: Tensor, opset: int) -> Move | None:
     return _broadcast(node, tensor, (0,))
 
