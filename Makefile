@@ -42,18 +42,20 @@ test: .venv/made lint  ## Lint, and all tests, in the pinned set
 	.venv/bin/python -m pytest $(PYTEST_FLAGS)
 
 test-newest: .venv-newest/made  ## The tests with the newest versions, without onnx2tf and most of the zoo
-	.venv-newest/bin/python -m pytest $(PYTEST_FLAGS) -m 'not zoo'
+	.venv-newest/bin/python -m pytest $(PYTEST_FLAGS) -m 'not zoo and not once'
 
 lint: .venv/made  ## ruff and mypy
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 
-docs: .venv/made  ## Write docs/operators.md and docs/layers.md again from the tables
+docs: .venv/made  ## Write docs/operators.md, layers.md and commands.md again from the tables and the commands
 	.venv/bin/python -m translate.converters.document > docs/operators.md.new
 	mv docs/operators.md.new docs/operators.md
 	.venv/bin/python -m translate.converters.keras_to_torch.document > docs/layers.md.new
 	mv docs/layers.md.new docs/layers.md
+	.venv/bin/python -m translate.document > docs/commands.md.new
+	mv docs/commands.md.new docs/commands.md
 
 fixtures: .venv/made  ## Train the fixtures again (about three minutes)
 	.venv/bin/python -m fixtures.make
