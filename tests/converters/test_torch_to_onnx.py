@@ -34,7 +34,9 @@ def module(function: Any) -> nn.Module:
     return Module().eval()
 
 
-def check(source: Any, *inputs: str, notes: list[str] | None = None, atol: float = 1e-5) -> ir.Model:
+def check(
+    source: Any, *inputs: str, notes: list[str] | None = None, rtol: float = 1e-4, atol: float = 1e-5
+) -> ir.Model:
     """Export, and compare with onnxruntime at all default sizes; return the ONNX model."""
     torch.manual_seed(0)
     model = open_model(source, inputs=inputs)
@@ -48,7 +50,7 @@ def check(source: Any, *inputs: str, notes: list[str] | None = None, atol: float
         expected, actual = model.run(feeds), onnx.run(feeds)
         for name, array in expected.items():
             assert actual[name].dtype == array.dtype
-            np.testing.assert_allclose(actual[name], array, rtol=1e-4, atol=atol, err_msg=name)
+            np.testing.assert_allclose(actual[name], array, rtol=rtol, atol=atol, err_msg=name)
     return exported
 
 

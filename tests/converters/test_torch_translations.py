@@ -90,6 +90,17 @@ def test_sorting_and_products(function: Any) -> None:
     check(module(function), "batch,size")
 
 
+def test_numbers_in_float64_keep_their_digits() -> None:
+    def numbers(x: torch.Tensor) -> torch.Tensor:
+        y = x / 0.7 + torch.full((x.shape[0], 4), 0.9, dtype=x.dtype) + torch.full_like(x, 0.123)
+        y = y + x.new_full((1,), 0.77) + torch.linspace(0.1, 0.7, 4, dtype=x.dtype)
+        return torch.where(x > 0.1, 0.6, y).masked_fill(x < -1.1, 0.55).clamp(-0.33, 1.7)
+
+    check(module(numbers), "batch,4:float64", rtol=1e-14, atol=1e-14)
+    # Beside them others keep their dtypes and all their digits.
+    check(module(lambda x: (torch.full((x.shape[0],), 2**40 + 1), torch.full((2,), 0.1), x * 0.1)), "batch,4:float64")
+
+
 @pytest.mark.parametrize("align_corners", [False, True])
 def test_affine_grid_stays_dynamic(align_corners: bool) -> None:
     function = module(lambda theta, x: F.affine_grid(theta, x.shape, align_corners=align_corners))

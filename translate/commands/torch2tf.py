@@ -125,54 +125,27 @@ def torch2tf(
         given = {"--method": methods, "--trainable": trainable, "--quantize": quantize, "--least-snr": least_snr}
         check(file_format, {**given, "--flex": flex})
         try:
+            common: dict[str, Any] = {"inputs": inputs, "weights": weights, "verify": verify, "force": force}
+            common |= {"plan": plan_of(asked), "progress": progress}
             if methods:
-                result = routes.methods_to_tensorflow(
-                    source,
-                    methods,
-                    output,
-                    inputs=inputs,
-                    weights=weights,
-                    verify=verify,
-                    force=force,
-                    plan=plan_of(asked),
-                    progress=progress,
-                )
-            elif trainable:
-                result = routes.trainable_to_tensorflow(
-                    source,
-                    output,
-                    inputs=inputs,
-                    sample=sample,
-                    weights=weights,
-                    verify=verify,
-                    force=force,
-                    plan=plan_of(asked),
-                    rtol=parse_tolerance("--rtol", rtol),
-                    atol=parse_tolerance("--atol", atol),
-                    unsafe_load=unsafe_load,
-                    progress=progress,
-                )
+                result = routes.methods_to_tensorflow(source, methods, output, **common)
             else:
-                result = routes.torch2tf(
-                    source,
-                    output,
-                    inputs=inputs,
-                    sample=sample,
-                    weights=weights,
-                    engine=engine,
-                    format=file_format,
-                    quantize=quantize,
-                    least_snr=least_snr,
-                    flex=flex,
-                    verify=verify,
-                    force=force,
-                    serving=served,
-                    plan=plan_of(asked),
-                    rtol=parse_tolerance("--rtol", rtol),
-                    atol=parse_tolerance("--atol", atol),
-                    unsafe_load=unsafe_load,
-                    progress=progress,
-                )
+                tolerances = {"rtol": parse_tolerance("--rtol", rtol), "atol": parse_tolerance("--atol", atol)}
+                common |= {"sample": sample, "unsafe_load": unsafe_load, **tolerances}
+                if trainable:
+                    result = routes.trainable_to_tensorflow(source, output, **common)
+                else:
+                    result = routes.torch2tf(
+                        source,
+                        output,
+                        engine=engine,
+                        format=file_format,
+                        quantize=quantize,
+                        least_snr=least_snr,
+                        flex=flex,
+                        serving=served,
+                        **common,
+                    )
             failure = None
         except routes.NotEqualError as error:
             result, failure = error.result, error

@@ -22,6 +22,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, OutputKind
 from torch.utils import _pytree as pytree
 
+from translate.converters import torch_numbers
 from translate.converters.metadata import KIND, NAME, PADDING, STRUCTURE, TIED
 from translate.converters.torch_patches import symbolic_sizes, translation_table
 from translate.converters.torch_recurrence import without_recurrence
@@ -88,8 +89,9 @@ def _write(model: TorchModel, program: ExportedProgram) -> torch.onnx.ONNXProgra
     try:
         # Attention on tensors that need gradients has other strides, at which views of the program may fail.
         with torch.no_grad(), without_recurrence(program):
+            table = translation_table() | torch_numbers.translations(program)
             written = torch.onnx.export(
-                program, dynamo=True, optimize=False, verbose=False, custom_translation_table=translation_table()
+                program, dynamo=True, optimize=False, verbose=False, custom_translation_table=table
             )
     except Exception as error:
         # torch.onnx documents no common base of what it raises.
