@@ -15,6 +15,7 @@ from torch import nn
 from fixtures import data
 from fixtures.char_lm import CharLM
 from tests import torchvision_ops
+from tests.serving.test_warm_up import warm_up
 from translate.cli import main
 from translate.errors import OpenError, UsageError
 from translate.manifest import read_manifest
@@ -162,6 +163,25 @@ def test_the_command_line(tmp_path):
     assert "prefill.logits" in run.output
     refused = CliRunner().invoke(main, [*command, "--engine", "onnx2tf"])
     assert refused.exit_code == UsageError.exit_code
+
+
+def test_tf_serving_warms_every_method_up(tmp_path):
+    source, base = f"{__file__}:Autoencoder", tmp_path / "autoencoder"
+    inputs = ["--input=encode.x:batch,6", "--input=decode.code:batch,4"]
+    command = ["torch2tf", source, "--method", "encode", "--method", "decode", "--serving", str(base), *inputs]
+    run = CliRunner().invoke(main, [*command, "--sizes", "batch=1,3"])
+    assert run.exit_code == 0, run.output
+    loaded = tf.saved_model.load(str(base / "1"))
+    requests = [record.predict_log.request for record in warm_up(base / "1")]
+    shapes = [
+        (one.model_spec.signature_name, *tf.make_ndarray(next(iter(one.inputs.values()))).shape) for one in requests
+    ]
+    assert shapes == [("encode", 1, 6), ("encode", 3, 6), ("decode", 1, 4), ("decode", 3, 4)]
+    for one in requests:
+        feeds = {name: tf.make_ndarray(proto) for name, proto in one.inputs.items()}
+        loaded.signatures[one.model_spec.signature_name](**{name: tf.constant(array) for name, array in feeds.items()})
+    refused = CliRunner().invoke(main, [*command, "--serving-config"])
+    assert refused.exit_code == UsageError.exit_code and "one signature" in refused.stderr
 
 
 def _gpt2():

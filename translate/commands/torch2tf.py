@@ -108,7 +108,7 @@ def torch2tf(
     served = None
     if serving is not None:
         served = Serving(Path(serving), version, serving_config, None if labels is None else Path(labels))
-    others = {"--engine": engine != "native", "--serving": serving, "--sample": sample, "--rtol": rtol, "--atol": atol}
+    others = {"--engine": engine != "native", "--sample": sample, "--rtol": rtol, "--atol": atol}
     if methods and (refused := [name for name, given in others.items() if given]):
         raise UsageError(f"--method does not go with {', '.join(refused)}")
     others = {"--engine": engine != "native", "--serving": serving, "--method": methods}
@@ -128,7 +128,7 @@ def torch2tf(
             common: dict[str, Any] = {"inputs": inputs, "weights": weights, "verify": verify, "force": force}
             common |= {"plan": plan_of(asked), "progress": progress}
             if methods:
-                result = routes.methods_to_tensorflow(source, methods, output, **common)
+                result = routes.methods_to_tensorflow(source, methods, output, serving=served, **common)
             else:
                 tolerances = {"rtol": parse_tolerance("--rtol", rtol), "atol": parse_tolerance("--atol", atol)}
                 common |= {"sample": sample, "unsafe_load": unsafe_load, **tolerances}

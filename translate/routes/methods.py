@@ -14,14 +14,15 @@ from translate.publish import publish, staging
 from translate.routes.formats import count_weights
 from translate.routes.joined import joined, prefixed
 from translate.routes.result import NotEqualError, Result, Stages, size_on_disk, source_label
-from translate.routes.to_tensorflow import default_output
+from translate.routes.to_tensorflow import default_output, serving_version
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from translate.comparison import Pair
     from translate.models.base import Model, Spec
     from translate.models.torch_model import TorchModel
-    from translate.verify import Verdict
+    from translate.serving import Serving
     from translate.verify.cases import InputPlan
 
 
@@ -34,21 +35,27 @@ def methods_to_tensorflow(
     weights: str | Path | None = None,
     verify: bool = True,
     force: bool = False,
+    serving: Serving | None = None,
     plan: InputPlan | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Result:
     """Translate methods of a PyTorch module to one SavedModel, each to a signature of its name, and prove each.
 
     `source`, `methods`, `inputs` and `weights` are those of `open_methods`, all else is as in `torch2tf`. In the
-    result, inputs and outputs are called `method.name`. A weight that several methods read is one variable.
+    result, inputs and outputs are called `method.name`. A weight that several methods read is one variable. `serving`
+    has neither configuration nor labels, which are for one signature.
     """
     if not methods or len(set(methods)) < len(methods):
         raise UsageError(f"methods are named once each: {', '.join(methods) or 'there are none'}")
+    if serving is not None and (serving.config or serving.labels is not None):
+        raise UsageError("--serving-config and --labels are for a model with one signature, not for --method")
     label = source_label(source)
     destination = Path(default_output(source) if output is None else output)
+    if serving is not None:
+        destination = serving_version(serving, output, force=force)
     stage = Stages(progress)
     notes: list[str] = []
-    with staging(destination, force=force) as built:
+    with staging(destination, force=force and serving is None) as built:
         with stage("open"):
             from translate.models.methods import open_methods
 
@@ -63,18 +70,31 @@ def methods_to_tensorflow(
 
             gc.collect()
             targets = {name: SavedModel(built, name) for name in methods}
+        compared = {
+            name: (*_compared(models[name], targets[name], plan, notes), graph) for name, graph in originals.items()
+        }
         verdict = None
         if verify:
+            from translate.comparison import compare_pair
+
             with stage("verify"):
                 verdict = joined(
-                    {name: _compare(models[name], targets[name], originals[name], plan, notes) for name in methods}
+                    {
+                        name: compare_pair(pair, own, graph=graph).verdict
+                        for name, (pair, own, graph) in compared.items()
+                    }
                 )
         proven = verdict is None or verdict.passed
         trainable, frozen = count_weights(targets[methods[0]].loaded)
         size = size_on_disk(built)
         if proven:
             with stage("publish"):
-                publish(built, destination)
+                if serving is None:
+                    publish(built, destination)
+                else:
+                    from translate.serving.release import release_methods
+
+                    destination = release_methods(serving, built, compared, notes)
     result = Result(
         command="torch2tf",
         format="saved_model",
@@ -116,17 +136,17 @@ def _lower(graphs: Mapping[str, ir.Model], built: Path, stage: Stages, notes: li
     return transposes
 
 
-def _compare(model: TorchModel, target: Model, graph: ir.Model, plan: InputPlan | None, notes: list[str]) -> Verdict:
-    from translate.comparison import Pair, compare_pair
+def _compared(model: TorchModel, target: Model, plan: InputPlan | None, notes: list[str]) -> tuple[Pair, InputPlan]:
+    """Return what is compared, and the part of `plan` that is for this method."""
+    from translate.comparison import Pair
     from translate.verify.cases import InputPlan
 
     plan = plan or InputPlan()
     # Not every method has every dimension and every input.
     known = {spec.name for spec in model.inputs}
-    plan = replace(
+    own = replace(
         plan,
         sizes={name: sizes for name, sizes in plan.sizes.items() if name in model.symbols},
         distributions={name: drawn for name, drawn in plan.distributions.items() if name in known},
     )
-    pair = Pair(model, target, {name: name for name in known}, notes)
-    return compare_pair(pair, plan, graph=graph).verdict
+    return Pair(model, target, {name: name for name in known}, notes), own

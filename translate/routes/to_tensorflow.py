@@ -73,12 +73,7 @@ def torch2tf(
     label = source_label(source)
     destination = Path(default_output(source, format) if output is None else output)
     if serving is not None:
-        from translate.serving import check as check_serving
-
-        if output is not None:
-            raise UsageError("-o and --serving are two places; give one of them")
-        check_serving(serving, force=force)
-        destination = serving.base / str(next_version(serving.base, serving.version))
+        destination = serving_version(serving, output, force=force)
     if least_snr is not None and quantize is None:
         raise UsageError("--least-snr goes with --quantize")
     if quantize == "int8" and sample is None and not (plan and plan.data):
@@ -176,6 +171,16 @@ def torch2tf(
     if not proven:
         raise NotEqualError(result)
     return result
+
+
+def serving_version(serving: Serving, output: str | Path | None, *, force: bool) -> Path:
+    """Return the folder of the version to write. Raises `UsageError` where it cannot be, or `output` is another."""
+    from translate.serving import check as check_serving
+
+    if output is not None:
+        raise UsageError("-o and --serving are two places; give one of them")
+    check_serving(serving, force=force)
+    return serving.base / str(next_version(serving.base, serving.version))
 
 
 def default_output(source: object, format: Format = "saved_model") -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,22 +32,45 @@ def release(serving: Serving, built: Path, pair: Pair, plan: InputPlan, graph: i
     interface = Interface(pair.source.inputs, pair.source.outputs)
     made = make_cases(pair, plan, input_bounds(graph, pair.aliases))
     cases = one_of_each_size(_shortened(case, interface) for case in made)
-    write_warm_up(built, serving.name, [case.feeds for case in cases])
+    write_warm_up(built, serving.name, [("serving_default", case.feeds) for case in cases])
     pair.notes.append(f"warm-up requests: {', '.join(_shown(case) for case in cases)}")
     if serving.labels is not None:
         shutil.copyfile(serving.labels, built / LABELS)
-    place = publish_version(built, serving.base, serving.version)
-    version, others = int(place.name), [number for number in versions(serving.base) if number != int(place.name)]
-    if others and others[-1] > version:
-        pair.notes.append(f"TF Serving serves the greatest version, which is {others[-1]} and not {version}")
+    place, others = _publish(serving, built, pair.notes)
     if serving.config:
         from translate.serving.config import write_config
 
+        version = int(place.name)
         largest = _largest_batch(pair.source, interface, cases)
         before = max((number for number in others if number < version), default=None)
         sample = _sample(cases, interface)
         pair.notes.extend(write_config(serving, interface, sample, largest, version, before))
     return place
+
+
+def release_methods(
+    serving: Serving, built: Path, compared: Mapping[str, tuple[Pair, InputPlan, ir.Model]], notes: list[str]
+) -> Path:
+    """Do the same for a SavedModel whose signatures are methods, each `compared` so: warm-up requests for all of them.
+
+    What is configuration and clients for one signature is not written.
+    """
+    requests: list[tuple[str, Mapping[str, Array]]] = []
+    for name, (pair, plan, graph) in compared.items():
+        cases = one_of_each_size(make_cases(pair, plan, input_bounds(graph, pair.aliases)))
+        requests += [(name, case.feeds) for case in cases]
+        notes.append(f"warm-up requests of {name}: {', '.join(_shown(case) for case in cases)}")
+    write_warm_up(built, serving.name, requests)
+    return _publish(serving, built, notes)[0]
+
+
+def _publish(serving: Serving, built: Path, notes: list[str]) -> tuple[Path, list[int]]:
+    """Give the SavedModel its version; return its place, and the other versions, in order."""
+    place = publish_version(built, serving.base, serving.version)
+    version, others = int(place.name), [number for number in versions(serving.base) if number != int(place.name)]
+    if others and others[-1] > version:
+        notes.append(f"TF Serving serves the greatest version, which is {others[-1]} and not {version}")
+    return place, others
 
 
 def _shortened(case: Case, interface: Interface) -> Case:

@@ -28,8 +28,8 @@ def one_of_each_size(cases: Iterable[Case]) -> list[Case]:
     return list(kept.values())
 
 
-def write_warm_up(folder: Path, name: str, requests: Iterable[Mapping[str, Array]]) -> None:
-    """Write `requests`, arrays by input name, into the SavedModel in `folder`.
+def write_warm_up(folder: Path, name: str, requests: Iterable[tuple[str, Mapping[str, Array]]]) -> None:
+    """Write `requests`, each a signature and its arrays by input name, into the SavedModel in `folder`.
 
     `name` is the model's. The version is left open: it is not known before the model is in its place.
     """
@@ -39,11 +39,11 @@ def write_warm_up(folder: Path, name: str, requests: Iterable[Mapping[str, Array
     path = folder / PLACE
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for feeds in requests:
+        for signature, feeds in requests:
             record = prediction_log_pb2.PredictionLog()
             request = record.predict_log.request
             request.model_spec.name = name
-            request.model_spec.signature_name = "serving_default"
+            request.model_spec.signature_name = signature
             for key, array in feeds.items():
                 request.inputs[key].CopyFrom(tf.make_tensor_proto(array))
             writer.write(record.SerializeToString())
