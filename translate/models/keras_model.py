@@ -93,6 +93,10 @@ class KerasModel(Model):
         results = self._double(self.upload(feeds))
         return None if results is None else self.download(results)
 
+    def release(self) -> None:
+        """Free the graph in float64."""
+        self._double = DoubleFunction(self.function)
+
     def run_perturbed(self, feeds: Mapping[str, Array], seed: int) -> dict[str, Array]:
         """Run with the weights, and inputs, moved by `neighbours`, and restore the weights."""
         with tf_variables.moved(self.model.weights, seed):

@@ -85,6 +85,10 @@ class TracedModel(Model):
         results = self._double(self._in_order(feeds))
         return None if results is None else self.download(dict(zip(self.results, results, strict=True)))
 
+    def release(self) -> None:
+        """Free the graph in float64."""
+        self._double = DoubleFunction(self.function)
+
     def run_perturbed(self, feeds: Mapping[str, Array], seed: int) -> dict[str, Array]:
         """Run with the variables, and inputs, moved by `neighbours`, and restore the variables; constants stay."""
         with tf_variables.moved(self.function.graph.variables, seed):

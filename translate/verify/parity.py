@@ -14,7 +14,7 @@ import onnx_ir as ir
 from translate.errors import TranslateError, UsageError, in_a_line
 from translate.models.base import Array, Model
 from translate.models.inputs import example_feeds
-from translate.models.perturb import neighbouring_feeds
+from translate.models.perturb import is_floating, neighbouring_feeds
 from translate.verify.cases import Case, greatest_integers
 from translate.verify.index_outputs import IndexJudge
 from translate.verify.interface import interface_differences
@@ -250,7 +250,9 @@ class _Comparison:
         exact by luck: each neighbouring input is another draw of that number.
         """
         found: dict[str, list[Measurement]] = {}
-        for pair, seed in itertools.product(pairs, range(_DRAWS)):
+        # Integers have no neighbours: the same inputs would give the same noise again.
+        movable = [pair for pair in pairs if any(is_floating(array.dtype) for array in pair.case.feeds.values())]
+        for pair, seed in itertools.product(movable, range(_DRAWS)):
             feeds = neighbouring_feeds(copies(pair.case.feeds), seed)
             for name, measurement in measure(self.source, feeds, self.source.run(copies(feeds))).items():
                 found.setdefault(name, []).append(measurement)
