@@ -71,7 +71,7 @@ def _solarization(layer: Any) -> nn.Module:
 
 def _varied(kind: Callable[..., nn.Module]) -> Callable[[Any], nn.Module]:
     """Return what makes a module that takes a factor between two numbers and the range of values."""
-    return lambda layer: kind(*layer.factor, _pair(layer.value_range))
+    return lambda layer: kind(*_pair(layer.factor), _pair(layer.value_range))
 
 
 _MODULES: dict[str, Callable[[Any], nn.Module]] = {
@@ -90,7 +90,7 @@ _MODULES: dict[str, Callable[[Any], nn.Module]] = {
         _pair(layer.factor), layer.scale, layer.interpolation, float(layer.fill_value)
     ),
     "RandomPosterization": _varied(color.RandomPosterization),
-    "RandomRotation": lambda layer: geometry.RandomRotation(layer.factor[0], layer.factor[1], *_places(layer)),
+    "RandomRotation": lambda layer: geometry.RandomRotation(*_pair(layer.factor), *_places(layer)),
     "RandomSaturation": _varied(color.RandomSaturation),
     "RandomSharpness": _varied(color.RandomSharpness),
     "RandomShear": lambda layer: geometry.RandomShear(_pair(layer.x_factor), _pair(layer.y_factor), *_places(layer)),

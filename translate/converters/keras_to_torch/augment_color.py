@@ -1,56 +1,41 @@
 """Keras's layers that change colors at random in training, on images [N, C, H, W]; they hand them on in evaluation.
 
-The random numbers are those of PyTorch's generator, their distribution is Keras's. Like `modules.py`, this is source
-that the writer of Python packages copies: it refers to torch, F, nn and Tensor only.
+Like `augment_random.py`, this is source that the writer of Python packages copies.
 """
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from translate.converters.keras_to_torch.augment_random import RandomTransform, RandomVariation
 
 # The writer looks for it.
 STANDALONE = True
 
 
-class RandomBrightness(nn.Module):
+class RandomBrightness(RandomVariation):
     """Adds a random share, between `low` and `high`, of the range of values to images, in training."""
 
-    def __init__(self, low: float, high: float, value_range: tuple[float, float]) -> None:
-        super().__init__()
-        self.low = low
-        self.high = high
-        self.value_range = value_range
-
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
         least, most = self.value_range
-        share = self.low + (self.high - self.low) * torch.rand(x.size(0), 1, 1, 1, device=x.device)
+        share = self.draw(x, self.low, self.high)
         return torch.clamp(x + (most - least) * share.to(x.dtype), least, most)
 
 
-class RandomContrast(nn.Module):
+class RandomContrast(RandomVariation):
     """Multiplies the distance from the mean of each channel by a factor between `low` and `high`, in training."""
 
-    def __init__(self, low: float, high: float, value_range: tuple[float, float]) -> None:
-        super().__init__()
-        self.low = low
-        self.high = high
-        self.value_range = value_range
-
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
-        factor = self.low + (self.high - self.low) * torch.rand(x.size(0), 1, 1, 1, device=x.device)
+        factor = self.draw(x, self.low, self.high)
         mean = x.mean((2, 3), keepdim=True)
         return torch.clamp((x - mean) * factor.to(x.dtype) + mean, *self.value_range)
 
 
-class ColorTransform(nn.Module):
+class ColorTransform(RandomTransform):
     """Changes the colors of images; the base of those that do so at random."""
 
     @staticmethod
@@ -85,21 +70,13 @@ class ColorTransform(nn.Module):
         return 0.2989 * red + 0.587 * green + 0.114 * blue
 
 
-class RandomHue(ColorTransform):
+class RandomHue(ColorTransform, RandomVariation):
     """Moves the hue of images by up to half a turn times a number between `low` and `high`, in training."""
 
-    def __init__(self, low: float, high: float, value_range: tuple[float, float]) -> None:
-        super().__init__()
-        self.low = low
-        self.high = high
-        self.value_range = value_range
-
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
-        sign = torch.where(torch.rand(x.size(0), 1, 1, 1, device=x.device) > 0.5, -0.5, 0.5)
-        move = sign * (self.low + (self.high - self.low) * torch.rand(x.size(0), 1, 1, 1, device=x.device))
+        sign = torch.where(self.draw(x) > 0.5, -0.5, 0.5)
+        move = sign * self.draw(x, self.low, self.high)
         least, most = self.value_range
         hue, saturation, value = self.to_hsv((x - least) / (most - least)).chunk(3, 1)
         hue = hue + move.to(x.dtype)
@@ -108,20 +85,12 @@ class RandomHue(ColorTransform):
         return y * (most - least) + least
 
 
-class RandomSaturation(ColorTransform):
+class RandomSaturation(ColorTransform, RandomVariation):
     """Multiplies the saturation of images by f / (1 - f), with f between `low` and `high`, in training."""
 
-    def __init__(self, low: float, high: float, value_range: tuple[float, float]) -> None:
-        super().__init__()
-        self.low = low
-        self.high = high
-        self.value_range = value_range
-
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
-        f = self.low + (self.high - self.low) * torch.rand(x.size(0), 1, 1, 1, device=x.device)
+        f = self.draw(x, self.low, self.high)
         factor = f / (1 - f + 1e-7)
         hue, saturation, value = self.to_hsv(x).chunk(3, 1)
         saturation = torch.clamp(saturation * factor.to(x.dtype), *self.value_range)
@@ -135,31 +104,21 @@ class RandomGrayscale(ColorTransform):
         super().__init__()
         self.p = p
 
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
-        return torch.where(torch.rand(x.size(0), 1, 1, 1, device=x.device) < self.p, self.to_gray(x), x)
+        return torch.where(self.draw(x) < self.p, self.to_gray(x), x)
 
 
-class RandomColorDegeneration(ColorTransform):
+class RandomColorDegeneration(ColorTransform, RandomVariation):
     """Makes images more or less gray, by a share between `low` and `high`, in training."""
 
-    def __init__(self, low: float, high: float, value_range: tuple[float, float]) -> None:
-        super().__init__()
-        self.low = low
-        self.high = high
-        self.value_range = value_range
-
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
-        share = self.low + (self.high - self.low) * torch.rand(x.size(0), 1, 1, 1, device=x.device)
+        share = self.draw(x, self.low, self.high)
         return torch.clamp(x + share.to(x.dtype) * (self.to_gray(x) - x), *self.value_range)
 
 
-class RandomInvert(nn.Module):
+class RandomInvert(RandomTransform):
     """Makes negatives of some images, in training; the probability is itself drawn, between `low` and `high`."""
 
     def __init__(self, low: float, high: float, most: float) -> None:
@@ -168,55 +127,37 @@ class RandomInvert(nn.Module):
         self.high = high
         self.most = most
 
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
-        chances = self.low + (self.high - self.low) * torch.rand(x.size(0), 1, 1, 1, device=x.device)
-        return torch.where(torch.rand(x.size(0), 1, 1, 1, device=x.device) < chances, self.most - x, x)
+        chances = self.draw(x, self.low, self.high)
+        return torch.where(self.draw(x) < chances, self.most - x, x)
 
 
-class RandomPosterization(nn.Module):
+class RandomPosterization(RandomVariation):
     """Leaves images a random number of bits, at least `low` and below `high` if they differ, in training."""
 
-    def __init__(self, low: int, high: int, value_range: tuple[float, float]) -> None:
-        super().__init__()
-        self.low = low
-        self.high = high
-        self.value_range = value_range
-
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
-        bits = torch.randint(self.low, max(self.high, self.low + 1), (x.size(0), 1, 1, 1), device=x.device)
+        bits = torch.randint(int(self.low), int(max(self.high, self.low + 1)), (x.size(0), 1, 1, 1), device=x.device)
         least, most = self.value_range
         step = 2.0 ** (8 - bits)
         levels = torch.floor(torch.trunc((x - least) / (most - least) * 255) / step) * step
         return (levels / 255 * (most - least) + least).to(x.dtype)
 
 
-class RandomSharpness(nn.Module):
+class RandomSharpness(RandomVariation):
     """Makes images sharper or smoother by a factor between `low` and `high`, in training; 0.5 changes nothing."""
 
-    def __init__(self, low: float, high: float, value_range: tuple[float, float]) -> None:
-        super().__init__()
-        self.low = low
-        self.high = high
-        self.value_range = value_range
-
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
-        share = 1 - 2 * (self.low + (self.high - self.low) * torch.rand(x.size(0), 1, 1, 1, device=x.device))
+        share = 1 - 2 * self.draw(x, self.low, self.high)
         weights = [[1.0, 1.0, 1.0], [1.0, 5.0, 1.0], [1.0, 1.0, 1.0]]
         kernel = torch.tensor(weights, dtype=x.dtype, device=x.device) / 13
         smooth = F.conv2d(x, kernel.expand(x.size(1), 1, 3, 3), padding=1, groups=x.size(1))
         return torch.clamp(x + share.to(x.dtype) * (smooth - x), *self.value_range)
 
 
-class RandomGaussianBlur(nn.Module):
+class RandomGaussianBlur(RandomTransform):
     """Blurs some images with one kernel of random width, in training; the probability is itself drawn."""
 
     def __init__(
@@ -234,13 +175,10 @@ class RandomGaussianBlur(nn.Module):
         self.sigma = sigma
         self.value_range = value_range
 
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
-        low, high = self.factor
-        chances = low + (high - low) * torch.rand(x.size(0), 1, 1, 1, device=x.device)
-        chosen = torch.rand(x.size(0), 1, 1, 1, device=x.device) < chances
+        chances = self.draw(x, *self.factor)
+        chosen = self.draw(x) < chances
         low, high = self.sigma
         sigmas = low + (high - low) * torch.rand(2, dtype=x.dtype, device=x.device) + 1e-6
         first, second = self.side(self.height, sigmas[0]), self.side(self.width, sigmas[1])
@@ -256,7 +194,7 @@ class RandomGaussianBlur(nn.Module):
         return weights / weights.sum()
 
 
-class Solarization(nn.Module):
+class Solarization(RandomTransform):
     """Adds a random number to images and turns what is above a random threshold round, in training.
 
     `addition` and `threshold` are between what the numbers are drawn, for values from 0 to 255.
@@ -270,21 +208,17 @@ class Solarization(nn.Module):
         self.threshold = threshold
         self.value_range = value_range
 
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
-        low, high = self.addition
-        addition = low + (high - low) * torch.rand(x.size(0), 1, 1, 1, device=x.device)
-        low, high = self.threshold
-        threshold = low + (high - low) * torch.rand(x.size(0), 1, 1, 1, device=x.device)
+        addition = self.draw(x, *self.addition)
+        threshold = self.draw(x, *self.threshold)
         least, most = self.value_range
         y = torch.clamp((x - least) / (most - least) * 255 + addition.to(x.dtype), 0, 255)
         y = torch.where(y < threshold, y, 255 - y)
         return y / 255 * (most - least) + least
 
 
-class Equalization(nn.Module):
+class Equalization(RandomTransform):
     """Spreads the values of each channel evenly, over all images of a batch, in training."""
 
     def __init__(self, bins: int, value_range: tuple[float, float]) -> None:
@@ -292,10 +226,8 @@ class Equalization(nn.Module):
         self.bins = bins
         self.value_range = value_range
 
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
         least, most = self.value_range
         channels = []
         for channel in ((x - least) / (most - least) * 255).unbind(1):

@@ -1,20 +1,21 @@
 """Keras's layers that move pixels at random in training, on images [N, C, H, W]; they hand them on in evaluation.
 
-The random numbers are those of PyTorch's generator, their distribution is Keras's. Like `modules.py`, this is source
-that the writer of Python packages copies: it refers to torch, F, nn and Tensor only.
+Like `augment_random.py`, this is source that the writer of Python packages copies.
 """
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+
+from translate.converters.keras_to_torch.augment_random import RandomTransform
 
 # The writer looks for it.
 STANDALONE = True
 
 
-class ImageTransform(nn.Module):
+class ImageTransform(RandomTransform):
     """Takes each pixel of an image from somewhere else in it; the base of those that do so at random."""
 
     def resample(self, x: Tensor, transform: Tensor, interpolation: str, fill_mode: str, fill_value: float) -> Tensor:
@@ -77,18 +78,16 @@ class ImageTransform(nn.Module):
         return transform
 
 
-class RandomFlip(nn.Module):
+class RandomFlip(RandomTransform):
     """Flips half of the images along `axes`, in training."""
 
     def __init__(self, axes: int | tuple[int, ...]) -> None:
         super().__init__()
         self.axes = axes
 
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
-        chosen = torch.rand(x.size(0), 1, 1, 1, device=x.device) <= 0.5
+        chosen = self.draw(x) <= 0.5
         return torch.where(chosen, torch.flip(x, [self.axes] if isinstance(self.axes, int) else self.axes), x)
 
 
@@ -103,11 +102,9 @@ class RandomRotation(ImageTransform):
         self.fill_mode = fill_mode
         self.fill_value = fill_value
 
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
-        angle = 2 * torch.pi * (self.low + (self.high - self.low) * torch.rand(x.size(0), device=x.device))
+        angle = 2 * torch.pi * self.draw(x, self.low, self.high)
         cos, sin, zero = torch.cos(angle), torch.sin(angle), torch.zeros_like(angle)
         # Around the middle.
         column, row = (x.size(3) - 1) / 2, (x.size(2) - 1) / 2
@@ -134,16 +131,12 @@ class RandomZoom(ImageTransform):
         self.fill_mode = fill_mode
         self.fill_value = fill_value
 
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
-        low, high = self.height
-        down = 1 + low + (high - low) * torch.rand(x.size(0), device=x.device)
+        down = 1 + self.draw(x, *self.height)
         across = down
         if self.width is not None:
-            low, high = self.width
-            across = 1 + low + (high - low) * torch.rand(x.size(0), device=x.device)
+            across = 1 + self.draw(x, *self.width)
         zero = torch.zeros_like(down)
         # The middle stays where it is.
         column, row = (x.size(3) - 1) / 2 * (1 - across), (x.size(2) - 1) / 2 * (1 - down)
@@ -169,14 +162,10 @@ class RandomTranslation(ImageTransform):
         self.fill_mode = fill_mode
         self.fill_value = fill_value
 
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
-        low, high = self.height
-        down = x.size(2) * (low + (high - low) * torch.rand(x.size(0), device=x.device))
-        low, high = self.width
-        across = x.size(3) * (low + (high - low) * torch.rand(x.size(0), device=x.device))
+        down = x.size(2) * self.draw(x, *self.height)
+        across = x.size(3) * self.draw(x, *self.width)
         zero, one = torch.zeros_like(down), torch.ones_like(down)
         transform = torch.stack([one, zero, -across, zero, one, -down, zero, zero], 1)
         return self.resample(x, transform, self.interpolation, self.fill_mode, self.fill_value)
@@ -195,15 +184,11 @@ class RandomShear(ImageTransform):
         self.fill_mode = fill_mode
         self.fill_value = fill_value
 
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
-        sign = torch.where(torch.rand(x.size(0), device=x.device) > 0.5, -1.0, 1.0)
-        low, high = self.y
-        down = sign * (low + (high - low) * torch.rand(x.size(0), device=x.device))
-        low, high = self.x
-        across = sign * (low + (high - low) * torch.rand(x.size(0), device=x.device))
+        sign = torch.where(self.draw(x) > 0.5, -1.0, 1.0)
+        down = sign * self.draw(x, *self.y)
+        across = sign * self.draw(x, *self.x)
         zero, one = torch.zeros_like(down), torch.ones_like(down)
         transform = torch.stack([one, across, zero, down, one, zero, zero, zero], 1)
         return self.resample(x, transform, self.interpolation, self.fill_mode, self.fill_value)
@@ -222,13 +207,10 @@ class RandomPerspective(ImageTransform):
         self.interpolation = interpolation
         self.fill_value = fill_value
 
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
-        low, high = self.factor
-        chances = low + (high - low) * torch.rand(x.size(0), 1, 1, 1, device=x.device)
-        chosen = torch.rand(x.size(0), 1, 1, 1, device=x.device) < chances
+        chances = self.draw(x, *self.factor)
+        chosen = self.draw(x) < chances
         right, bottom = x.size(3) - 1.0, x.size(2) - 1.0
         corners = torch.tensor([[0.0, 0.0], [right, 0.0], [0.0, bottom], [right, bottom]], device=x.device)
         moves = self.scale * (torch.rand(x.size(0), 4, 2, device=x.device) - 0.5)
@@ -237,7 +219,7 @@ class RandomPerspective(ImageTransform):
         return torch.where(chosen, self.resample(x, transform, self.interpolation, "constant", self.fill_value), x)
 
 
-class RandomCrop(nn.Module):
+class RandomCrop(RandomTransform):
     """Cuts images of a height and width out at a random place, one for all, in training.
 
     Images that are not larger both ways are resized instead, after their middle was cut out.
@@ -248,10 +230,8 @@ class RandomCrop(nn.Module):
         self.height = height
         self.width = width
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return images of the size that is wanted; in evaluation as they are."""
-        if not self.training:
-            return x
+    def change(self, x: Tensor) -> Tensor:
+        """Return images of the size that is wanted."""
         height, width = x.size(2), x.size(3)
         if height > self.height and width > self.width:
             top = int(torch.randint(height - self.height + 1, ()))
@@ -265,7 +245,7 @@ class RandomCrop(nn.Module):
         return F.interpolate(x, (self.height, self.width), mode="bilinear", align_corners=False)
 
 
-class RandomErasing(nn.Module):
+class RandomErasing(RandomTransform):
     """Paints a random rectangle of some images over, in training; the probability is itself drawn.
 
     Without `fill_value` the paint is noise.
@@ -284,18 +264,14 @@ class RandomErasing(nn.Module):
         self.fill_value = fill_value
         self.value_range = value_range
 
-    def forward(self, x: Tensor) -> Tensor:
+    def change(self, x: Tensor) -> Tensor:
         """Return images of the same size."""
-        if not self.training:
-            return x
-        low, high = self.factor
-        chances = low + (high - low) * torch.rand(x.size(0), 1, 1, 1, device=x.device)
-        chosen = torch.rand(x.size(0), 1, 1, 1, device=x.device) < chances
+        chances = self.draw(x, *self.factor)
+        chosen = self.draw(x) < chances
         for axis in (2, 3):
-            low, high = self.scale
-            share = torch.sqrt(low + (high - low) * torch.rand(x.size(0), 1, 1, 1, device=x.device))
+            share = torch.sqrt(self.draw(x, *self.scale))
             length = share * x.size(axis)
-            begin = torch.rand(x.size(0), 1, 1, 1, device=x.device) * (x.size(axis) - length)
+            begin = self.draw(x) * (x.size(axis) - length)
             at = torch.arange(x.size(axis), device=x.device).reshape([-1 if other == axis else 1 for other in range(4)])
             chosen = chosen & (at >= begin) & (at < begin + length)
         if self.fill_value is None:
@@ -305,15 +281,13 @@ class RandomErasing(nn.Module):
         return torch.where(chosen, torch.clamp(paint, *self.value_range), x)
 
 
-class OnlyInEvaluation(nn.Module):
+class OnlyInEvaluation(RandomTransform):
     """Stands for a layer of Keras that does something in training which has not been written in PyTorch."""
 
     def __init__(self, layer: str) -> None:
         super().__init__()
         self.layer = layer
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return x; raises `NotImplementedError` in training."""
-        if self.training:
-            raise NotImplementedError(f"{self.layer} does nothing in evaluation; what it does in training is not here")
-        return x
+    def change(self, x: Tensor) -> Tensor:
+        """Raise `NotImplementedError`."""
+        raise NotImplementedError(f"{self.layer} does nothing in evaluation; what it does in training is not here")
