@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import nn
 
-from translate.models import torch_double
 from translate.models.open import open_model
 from translate.models.torch_model import TorchModel
 
@@ -42,15 +41,6 @@ class Reaching(nn.Module):
         return nn.functional.linear(self.other(x), self.part.weight)
 
 
-class Fixed(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.part = nn.Linear(6, 6)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.part(x.float())
-
-
 def exported(module: nn.Module) -> torch.export.ExportedProgram:
     return torch.export.export(module, (torch.randn(3, 6),), dynamic_shapes=({0: torch.export.Dim("batch")},))
 
@@ -62,13 +52,9 @@ OPEN: dict[str, Callable[[nn.Module], TorchModel]] = {
 }
 
 
-@pytest.mark.parametrize("whole_bytes", [0, 300, 2**28])
 @pytest.mark.parametrize("kind", OPEN)
 @pytest.mark.parametrize("make", [Nested, Reaching])
-def test_numbers_are_those_of_a_copy(
-    make: type[nn.Module], kind: str, whole_bytes: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch_double, "_WHOLE_BYTES", whole_bytes)
+def test_numbers_are_those_of_a_copy(make: type[nn.Module], kind: str) -> None:
     torch.manual_seed(0)
     module = make().eval()
     model = OPEN[kind](module)
@@ -88,17 +74,69 @@ def test_numbers_are_those_of_a_copy(
 
 
 def test_no_copy_is_made_of_what_can_be_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch_double, "_WHOLE_BYTES", 0)
     monkeypatch.setattr("translate.models.torch_flat.FlatModule.doubled", lambda self: pytest.fail("copied"))
     x = {"x": np.ones((2, 6), np.float32)}
     for kind in ("module", "program"):
         assert OPEN[kind](Nested().eval()).run_double(x) is not None
 
 
-def test_what_names_its_dtype_is_left_as_it_was() -> None:
-    module = Fixed().eval()
-    assert open_model(module, inputs=["x:batch,6"]).run_double({"x": np.ones((2, 6), np.float32)}) is None
-    assert {tensor.dtype for tensor in module.parameters()} == {torch.float32}
+class NamesFloat32(nn.Module):
+    """Brings what it has to float32, in all the ways that there are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.part = nn.Linear(6, 6)
+        self.register_buffer("seen", torch.zeros(6))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        angles = torch.arange(6, dtype=torch.float32) * torch.tensor([0.25])
+        y = self.part(x.float()) * torch.cos(angles).to(torch.float32) + torch.linspace(0, 1, 6)
+        self.seen[:3] = y.mean(0)[:3] / 3
+        return y + torch.full((6,), 0.125, dtype=torch.float32)
+
+
+@pytest.mark.parametrize("kind", ["module", "program"])
+def test_a_model_that_names_float32_is_computed_in_float64(kind: str) -> None:
+    torch.manual_seed(0)
+    module = NamesFloat32().eval()
+    x = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    found = OPEN[kind](module).run_double({"x": x})
+    assert found is not None
+    weight, bias = module.part.weight.detach().double().numpy(), module.part.bias.detach().double().numpy()
+    scale = np.cos(np.arange(6) * 0.25)
+    expected = (x.astype(np.float64) @ weight.T + bias) * scale + np.linspace(0, 1, 6) + 0.125
+    np.testing.assert_allclose(found["output"], expected, rtol=1e-13)
+    assert {tensor.dtype for tensor in module.state_dict().values()} == {torch.float32}
+    assert torch.get_default_dtype() is torch.float32
+
+
+def test_branches_and_loops_are_computed_in_float64() -> None:
+    class Controlled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.rand(6))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            y = torch.cond(x.sum() > 0, lambda x: x * self.weight, lambda x: x.sin() / self.weight, (x,))
+            return torch.while_loop(lambda i, z: i < 3, lambda i, z: (i + 1, z * self.weight), (torch.tensor(0), y))[1]
+
+    module = Controlled().eval()
+    x = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    weight = module.weight.detach().double().numpy()
+    for feed in (x, -x):
+        found = open_model(exported(module)).run_double({"x": feed})
+        wide = feed.astype(np.float64)
+        expected = (wide * weight if wide.sum() > 0 else np.sin(wide) / weight) * weight**3
+        assert found is not None
+        np.testing.assert_allclose(found["output"], expected, rtol=1e-13)
+
+
+def test_the_bits_of_a_number_have_no_float64() -> None:
+    class Bits(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * (x.view(torch.int32) > 0)
+
+    assert open_model(Bits(), inputs=["x:batch,6"]).run_double({"x": np.ones((2, 6), np.float32)}) is None
 
 
 def test_perturbed_weights_go_back() -> None:

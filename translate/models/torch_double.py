@@ -1,28 +1,87 @@
 """A PyTorch model computed in float64, without a second copy of its weights.
 
-Weights are float64 only while the module that reads them is being called, or the node of a program.
+Two things together do it. `double_arithmetic` takes every operator to float64, whatever its operands are and whatever
+dtype the model's code names. `double_weights` lets weights be float64 while the module that has them is being called,
+because some modules, nn.LSTM for one, compare the dtypes of their weights and inputs in Python.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import nn
 from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
 
-# A module with all that is in it is taken as a whole up to here: some read the weights of their parts.
-_WHOLE_BYTES = 2**28
+_NARROW = (torch.float16, torch.bfloat16, torch.float32)
+
+
+@contextmanager
+def double_arithmetic() -> Iterator[None]:
+    """Compute all of PyTorch's operators in float64, new tensors included."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with _DoubleArithmetic():  # type: ignore[no-untyped-call]
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+class _DoubleArithmetic(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Calls each operator with narrower floating-point operands, and dtypes, in float64.
+
+    What an operator writes to, or returns a view of, stays as it is: a buffer keeps its dtype.
+    """
+
+    supports_higher_order_operators = True
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if not isinstance(func, torch._ops.OpOverload):
+            # Control flow. It calls its branches and bodies where this mode is off.
+            return func(*pytree.tree_map(_operand, tuple(args)), **pytree.tree_map(_operand, dict(kwargs)))
+        if func is torch.ops.aten.view.dtype:
+            raise TypeError("the bits of a number are not those of another dtype's")
+        known = {argument.name: argument for argument in func._schema.arguments}
+        positional = list(known.values())[: len(args)]
+        wide = [
+            value if argument.alias_info else pytree.tree_map(_wide, value)
+            for argument, value in zip(positional, args, strict=True)
+        ]
+        named = {
+            name: value if known[name].alias_info else pytree.tree_map(_wide, value) for name, value in kwargs.items()
+        }
+        return func(*wide, **named)
+
+
+def _wide(value: Any) -> Any:
+    """Return a narrow tensor, or dtype, in float64, and anything else as it is."""
+    if isinstance(value, torch.Tensor):
+        return value.double() if value.dtype in _NARROW else value
+    return torch.float64 if value in _NARROW else value
+
+
+def _operand(value: Any) -> Any:
+    """Likewise, and functions such that they compute so, too."""
+    if not callable(value) or isinstance(value, torch.Tensor):
+        return _wide(value)
+
+    def widened(*args: Any, function: Callable[..., Any] = value) -> Any:
+        with double_arithmetic():
+            return function(*args)
+
+    return widened
 
 
 @contextmanager
 def double_weights(root: nn.Module) -> Iterator[None]:
-    """Let the weights of each module under `root` be float64 while it is being called.
-
-    Raises `RuntimeError` in the call where a module reads weights of another one that is not being called.
-    """
+    """Let the weights of each module under `root` be float64 while it is being called."""
     originals: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     def widen(tensors: Sequence[torch.Tensor]) -> int:
@@ -39,11 +98,12 @@ def double_weights(root: nn.Module) -> Iterator[None]:
 
     depths: list[int] = []
     handles = []
-    for module, tensors in _owners(root).items():
-        handles += [
-            module.register_forward_pre_hook(lambda *_, own=tensors: depths.append(widen(own))),
-            module.register_forward_hook(lambda *_: restore(depths.pop())),
-        ]
+    for module in root.modules():
+        if tensors := _narrow(module):
+            handles += [
+                module.register_forward_pre_hook(lambda *_, own=tensors: depths.append(widen(own))),
+                module.register_forward_hook(lambda *_: restore(depths.pop())),
+            ]
     try:
         yield
     finally:
@@ -52,61 +112,7 @@ def double_weights(root: nn.Module) -> Iterator[None]:
         restore(0)
 
 
-def can_be_doubled(root: nn.Module) -> bool:
-    """Say whether calls of the modules under `root` can be followed: those of TorchScript cannot."""
-    return not any(isinstance(module, torch.jit.ScriptModule) for module in root.modules())
-
-
-def is_whole(root: nn.Module) -> bool:
-    """Say whether `double_weights` takes all of `root` at once, as a copy of it would be."""
-    return len(_owners(root)) == 1
-
-
-def _owners(root: nn.Module) -> dict[nn.Module, list[torch.Tensor]]:
-    """Return the modules whose calls decide on weights, each with its own."""
-    owners: dict[nn.Module, list[torch.Tensor]] = {}
-
-    def visit(module: nn.Module, holder: list[torch.Tensor]) -> None:
-        # A list of modules is never called: what hangs there itself is for the module above.
-        is_called = module is root or type(module).forward is not nn.Module.forward
-        if is_called:
-            holder = owners.setdefault(module, [])
-        everything = _narrow(module, recurse=True)
-        if is_called and sum(tensor.nbytes for tensor in everything) <= _WHOLE_BYTES:
-            holder += everything
-            return
-        holder += _narrow(module, recurse=False)
-        for child in module.children():
-            visit(child, holder)
-
-    visit(root, [])
-    return owners
-
-
-def _narrow(module: nn.Module, *, recurse: bool) -> list[torch.Tensor]:
-    tensors = [*module.parameters(recurse), *module.buffers(recurse)]
-    return [tensor for tensor in tensors if tensor.is_floating_point() and tensor.dtype is not torch.float64]
-
-
-class DoubleProgram(fx.Interpreter):
-    """Runs the module of an exported program with each weight in float64 where an operator reads it."""
-
-    def __init__(self, module: fx.GraphModule) -> None:
-        super().__init__(module)
-        self._weights: set[int] = set()
-
-    def get_attr(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Return the weight as it is: programs fetch all of them before they use the first."""
-        value = super().get_attr(target, args, kwargs)
-        if isinstance(value, torch.Tensor) and value.is_floating_point():
-            self._weights.add(id(value))
-        return value
-
-    def fetch_args_kwargs_from_env(self, n: fx.Node) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return the arguments of a node, weights in float64."""
-        fetched: tuple[tuple[Any, ...], dict[str, Any]] = pytree.tree_map_only(
-            torch.Tensor,
-            lambda value: value.double() if id(value) in self._weights else value,
-            super().fetch_args_kwargs_from_env(n),
-        )
-        return fetched
+def _narrow(module: nn.Module) -> list[torch.Tensor]:
+    """Return the weights of a module itself that are narrower than float64."""
+    tensors = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+    return [tensor for tensor in tensors if tensor.dtype in _NARROW]

@@ -17,7 +17,7 @@ from torch.utils import _pytree as pytree
 from translate.models.perturb import WayBack, move, neighbours, parts
 from translate.models.torch_arguments import Nest, fill
 from translate.models.torch_arrays import to_array, to_tensor
-from translate.models.torch_double import DoubleProgram, can_be_doubled, double_weights, is_whole
+from translate.models.torch_double import double_arithmetic, double_weights
 from translate.models.torch_results import flatten
 
 
@@ -62,24 +62,17 @@ class FlatModule(nn.Module):
         return twin
 
     def call_double(self, tensors: Sequence[Any]) -> Any:
-        """Call the module with its weights in float64, a few at a time, see `torch_double`.
-
-        Raises `RuntimeError`, among others, for a module that reads the weights of others where it is larger than what
-        is taken as a whole, and for any that cannot be computed in float64.
-        """
-        if isinstance(self.module, ProgramCall):
-            args, kwargs = self.nest(tensors)
-            return self.module.call_double(*args, **kwargs)
-        if not can_be_doubled(self.owner):
-            raise TypeError("the calls of TorchScript cannot be followed")
-        with double_weights(self.owner):
-            return self.call(tensors)
+        """Call the module in float64, its weights a few at a time, see `torch_double`."""
+        with double_arithmetic():
+            if isinstance(self.module, ProgramCall):
+                return self.call(tensors)
+            with double_weights(self.owner):
+                return self.call(tensors)
 
     @property
-    def copy_is_wider(self) -> bool:
-        """Whether a copy, `doubled`, may do where `call_double` does not."""
-        is_program = isinstance(self.module, ProgramCall)
-        return not is_program and not (can_be_doubled(self.owner) and is_whole(self.owner))
+    def needs_copy(self) -> bool:
+        """Whether float64 takes a copy, `doubled`, as TorchScript does: its calls cannot be followed."""
+        return any(isinstance(module, torch.jit.ScriptModule) for module in self.owner.modules())
 
     def perturbed(self, seed: int) -> FlatModule:
         """Return a copy whose weights are moved at random to neighbouring numbers, see `neighbours`."""
@@ -136,12 +129,6 @@ class ProgramCall:
         """Return what the program returns, in its own structure."""
         args, kwargs = pytree.tree_unflatten(self._leaves(values), self.in_spec)
         return self.module(*args, **kwargs)
-
-    def call_double(self, *values: Any) -> Any:
-        """Likewise, with the weights in float64, a few at a time, see `torch_double`."""
-        interpreter = DoubleProgram(self.module)
-        returned = interpreter.run(*self._leaves(values), enable_io_processing=False)
-        return self.module.graph.process_outputs(returned)
 
     def _leaves(self, values: Sequence[Any]) -> list[Any]:
         remaining = iter(values)

@@ -13,6 +13,7 @@ from translate.errors import UsageError
 from translate.models.base import Array, Gradients, Loss
 from translate.models.perturb import is_floating, neighbouring_feeds
 from translate.models.torch_arrays import to_array, to_tensor
+from translate.models.torch_double import double_arithmetic
 from translate.models.torch_flat import FlatModule
 from translate.models.torch_model import TorchModel
 from translate.models.torch_results import flatten
@@ -85,9 +86,11 @@ def _on_copy(
         return work(copy.deepcopy(model.flat), model.upload(feeds))
     wide = {name: a.astype(np.float64) if is_floating(a.dtype) else a for name, a in feeds.items()}
     try:
-        return work(model.flat.doubled(), model.upload(wide))
+        flat, tensors = model.flat.doubled(), model.upload(wide)
+        with double_arithmetic():
+            return work(flat, tensors)
     except (RuntimeError, TypeError, ValueError, AssertionError, UsageError):
-        # A program may name float32 in its code.
+        # Not every operator has a kernel for float64.
         return None
 
 

@@ -19,6 +19,7 @@ from translate.models.kept import FirstState
 from translate.models.perturb import neighbouring_feeds
 from translate.models.torch_arguments import Arguments, bind, leaves
 from translate.models.torch_arrays import to_array, to_tensor
+from translate.models.torch_double import double_arithmetic
 from translate.models.torch_flat import FlatModule
 from translate.models.torch_results import flatten, structure_of
 
@@ -144,25 +145,24 @@ class TorchModel(Model):
     def run_double(self, feeds: Mapping[str, Array]) -> dict[str, Array] | None:
         """Run the model with every weight and floating-point input in float64.
 
-        None where that fails, as it does for a program that names float32 in its code.
+        None where that fails, as it does for operators without a kernel for float64.
         """
         wide = {
             name: a.astype(np.float64) if a.dtype.name in ("float16", "bfloat16", "float32") else a
             for name, a in feeds.items()
         }
-        refusals = (RuntimeError, TypeError, ValueError, AssertionError)
-        with torch.no_grad():
-            if self._double is None:
-                try:
-                    return self.download(self.flat.call_double(self._tensors(wide)))
-                except refusals:
-                    if not self.flat.copy_is_wider:
-                        return None
-            try:
-                self._double = self._double or self.flat.doubled()
-                return self.download(self._double.call(self._tensors(wide)))
-            except refusals:
-                return None
+        try:
+            with torch.no_grad():
+                return self.download(self._call_double(self._tensors(wide)))
+        except (RuntimeError, TypeError, ValueError, AssertionError):
+            return None
+
+    def _call_double(self, tensors: Sequence[Any]) -> Any:
+        if not self.flat.needs_copy:
+            return self.flat.call_double(tensors)
+        self._double = self._double or self.flat.doubled()
+        with double_arithmetic():
+            return self._double.call(tensors)
 
     def run_perturbed(self, feeds: Mapping[str, Array], seed: int) -> dict[str, Array]:
         """Run with the weights, and inputs, moved by `neighbours`, and restore the weights."""

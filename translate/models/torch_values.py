@@ -10,11 +10,10 @@ import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, InputKind
 from torch.fx import Interpreter, Node
-from torch.utils import _pytree as pytree
 
 from translate.models.base import Array
+from translate.models.torch_double import double_arithmetic
 
-_NARROW = (torch.float16, torch.bfloat16, torch.float32)
 _WEIGHTS = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
 
 
@@ -24,11 +23,12 @@ def node_values(
     """Run `program` node by node, as far as needed, and return the results of the nodes called `names`.
 
     Results that are no tensors are left out.
-    `inputs` are the program's own, in order. With `double`, weights, inputs and every dtype that the program names are
-    float64 instead of anything narrower. Raises what PyTorch raises.
+    `inputs` are the program's own, in order. With `double`, everything is computed in float64, see `torch_double`.
+    Raises what PyTorch raises.
     """
-    recorder = _Recorder(program, names, double)
-    with torch.no_grad(), contextlib.suppress(_Done):
+    recorder = _Recorder(program, names)
+    arithmetic = double_arithmetic() if double else contextlib.nullcontext()
+    with torch.no_grad(), arithmetic, contextlib.suppress(_Done):
         recorder.run(*_placeholders(program, inputs))
     return recorder.found
 
@@ -60,10 +60,9 @@ class _Done(Exception):
 class _Recorder(Interpreter):
     """Keeps a copy of the results of some nodes."""
 
-    def __init__(self, program: ExportedProgram, names: Iterable[str], double: bool) -> None:
+    def __init__(self, program: ExportedProgram, names: Iterable[str]) -> None:
         super().__init__(program.graph_module)
         self.wanted = {node.name for node in program.graph.nodes}.intersection(names)
-        self.double = double
         self.found: dict[str, Array] = {}
 
     def run_node(self, n: Node) -> Any:
@@ -77,22 +76,3 @@ class _Recorder(Interpreter):
             if isinstance(result, torch.Tensor):
                 self.found[n.name] = to_array(result)
         return result
-
-    def placeholder(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return self._widened(super().placeholder(target, args, kwargs))
-
-    def get_attr(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return self._widened(super().get_attr(target, args, kwargs))
-
-    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self.double:
-            args, kwargs = pytree.tree_map_only(torch.dtype, _wide, (args, kwargs))
-        return super().call_function(target, args, kwargs)
-
-    def _widened(self, value: Any) -> Any:
-        narrow = self.double and isinstance(value, torch.Tensor) and value.dtype in _NARROW
-        return value.double() if narrow else value
-
-
-def _wide(dtype: torch.dtype) -> torch.dtype:
-    return torch.float64 if dtype in _NARROW else dtype

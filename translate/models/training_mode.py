@@ -91,13 +91,9 @@ class TrainingFlat(FlatModule):
     def _named(result: Any, buffers: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         return {**flatten(result), **{update_name(name): value for name, value in buffers.items()}}
 
-    def call_double(self, tensors: Sequence[Any]) -> Any:
-        """Not possible: buffers are put in from outside, where nobody makes them float64. Raises `RuntimeError`."""
-        raise RuntimeError("in train mode a module is doubled as a whole")
-
     @property
-    def copy_is_wider(self) -> bool:
-        """A copy is the only way."""
+    def needs_copy(self) -> bool:
+        """Yes: buffers are put in from outside, where nobody makes them float64."""
         return True
 
 

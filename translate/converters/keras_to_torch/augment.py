@@ -37,6 +37,11 @@ def _flip(layer: Any) -> nn.Module:
     return geometry.RandomFlip({"horizontal": 3, "vertical": 2}.get(layer.mode, (2, 3)))
 
 
+def _rotation(layer: Any) -> nn.Module:
+    low, high = _pair(layer.factor)
+    return geometry.RandomRotation(low, high, *_places(layer))
+
+
 def _zoom(layer: Any) -> nn.Module:
     width = None if layer.width_factor is None else _pair((layer.width_lower, layer.width_upper))
     return geometry.RandomZoom(_pair((layer.height_lower, layer.height_upper)), width, *_places(layer))
@@ -90,7 +95,7 @@ _MODULES: dict[str, Callable[[Any], nn.Module]] = {
         _pair(layer.factor), layer.scale, layer.interpolation, float(layer.fill_value)
     ),
     "RandomPosterization": _varied(color.RandomPosterization),
-    "RandomRotation": lambda layer: geometry.RandomRotation(*_pair(layer.factor), *_places(layer)),
+    "RandomRotation": _rotation,
     "RandomSaturation": _varied(color.RandomSaturation),
     "RandomSharpness": _varied(color.RandomSharpness),
     "RandomShear": lambda layer: geometry.RandomShear(_pair(layer.x_factor), _pair(layer.y_factor), *_places(layer)),
