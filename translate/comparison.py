@@ -13,7 +13,7 @@ from translate.graphs import to_onnx
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from translate.models.base import Model, Spec
+    from translate.models.base import Dim, Model, Spec
     from translate.models.device import Placement
     from translate.models.distributions import Distribution
     from translate.verify.bisect import Finding
@@ -182,7 +182,7 @@ def compare_pair(
     known = _Graph(pair, graph)
     made_up = None if isinstance(plan, Sequence) else plan
     counts = made_up is not None and _counts(pair.source.inputs, made_up)
-    bounds = input_bounds(known.get("the bounds of integer inputs are not known"), pair.aliases) if counts else {}
+    bounds = input_bounds(known.get("the bounds of integer inputs are not known"), pair) if counts else {}
 
     def exported() -> ir.Model | None:
         return _renamed(known.get("integer outputs are not judged by what they index"), pair.aliases)
@@ -224,7 +224,7 @@ def compare_pair(
 
 
 def make_cases(
-    pair: Pair, plan: InputPlan, bounds: Mapping[str, int], notes: list[str] | None = None
+    pair: Pair, plan: InputPlan, bounds: Mapping[str, Dim], notes: list[str] | None = None
 ) -> Iterator[Case]:
     """Make the inputs that `plan` asks for, for a pair."""
     from translate.verify.cases import cases
@@ -300,13 +300,15 @@ def cold_starts(
     return starts
 
 
-def input_bounds(graph: ir.Model | None, aliases: Mapping[str, str]) -> dict[str, int]:
+def input_bounds(graph: ir.Model | None, pair: Pair) -> dict[str, Dim]:
     """Return the greatest integer that each input of a source may hold, by its name in the pair."""
     if graph is None:
         return {}
+    from translate.models.inputs import symbols
     from translate.verify.index_bounds import index_bounds
 
-    return {aliases.get(name, name): bound for name, bound in index_bounds(graph).items()}
+    bounds = index_bounds(graph, symbols(pair.source.inputs))
+    return {pair.aliases.get(name, name): bound for name, bound in bounds.items()}
 
 
 def _counts(inputs: Sequence[Spec], plan: InputPlan) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import onnx
 import onnx_ir as ir
 import pytest
@@ -10,6 +12,7 @@ from onnx import parser
 from torch import Tensor, nn
 
 from tests.zoo import ZOO
+from translate import torch2tf
 from translate.converters.torch_to_onnx import export
 from translate.models import open_model
 from translate.models.inputs import default_sizes, example_feeds
@@ -28,6 +31,36 @@ def bounds(inputs: str, body: str, outputs: str = "float[?] y", *, functions: st
 
 def zeros(count: int) -> str:
     return ", ".join(["0.0"] * count)
+
+
+def test_a_table_that_is_as_long_as_an_open_dimension_bounds_by_it() -> None:
+    text = """<ir_version: 10, opset_import: ["" : 20]>
+    agraph (float[nodes, 3] x, float[50] few, int64[2, edges] edge, int64[edges] kind) => (float[a] y, float[b, 3] z)
+    <int64 first = {0}, int64 one = {1}> {
+        from = Gather<axis = 0>(edge, first)
+        later = Add(from, one)
+        h = Gather<axis = 0>(x, later)
+        z = Gather<axis = 0>(x, kind)
+        y = Gather<axis = 0>(few, kind)
+    }"""
+    graph = ir.from_proto(onnx.shape_inference.infer_shapes(parser.parse_model(text)))
+    assert index_bounds(graph, ["nodes", "edges"]) == {"edge": "nodes - 2", "kind": "min(49, nodes - 1)"}
+    assert index_bounds(graph) == {"kind": 49}
+
+
+def test_messages_along_edges_are_compared_at_all_sizes(tmp_path: Path) -> None:
+    class Graph(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+
+        def forward(self, x: Tensor, edge: Tensor) -> Tensor:
+            messages = self.layer(x)[edge[0]]
+            return torch.zeros_like(x).index_add(0, edge[1], messages)
+
+    result = torch2tf(Graph(), tmp_path / "tf", inputs=["x:nodes,4", "edge:2,edges:int64"])
+    assert result.verdict is not None and result.verdict.passed
+    assert {run.sizes["nodes"] for run in result.verdict.runs} == {1, 2, 5}
 
 
 IDS = "int64[n] ids"

@@ -214,7 +214,7 @@ def symbols(specs: Sequence[Spec]) -> list[str]:
 
 
 def size_of(dim: Dim, sizes: Mapping[str, int]) -> int:
-    """Evaluate a dimension, a number, a name or an integer expression such as `2*seq + 1`, at `sizes`.
+    """Evaluate a dimension, a number, a name or an expression such as `2*seq + 1` or `min(9, seq)`, at `sizes`.
 
     Raises `UsageError` when a name has no size.
     """
@@ -233,6 +233,8 @@ def _evaluate(node: ast.expr, sizes: Mapping[str, int]) -> int:
         return node.value
     if isinstance(node, ast.Name):
         return sizes[node.id]
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "min":
+        return min(_evaluate(argument, sizes) for argument in node.args)
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATIONS:
         return _OPERATIONS[type(node.op)](_evaluate(node.left, sizes), _evaluate(node.right, sizes))
     raise ValueError(f"{ast.unparse(node)} is no integer expression")

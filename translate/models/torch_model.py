@@ -127,7 +127,7 @@ class TorchModel(Model):
             raise UsageError(
                 f"the model itself fails on {given}: {words[-1]}\n"
                 "  In --input, give equal sizes the same name, a fixed size its number, and a size that\n"
-                "  depends on another its form (32*height, seq+1)"
+                "  depends on another its form (32*height, seq+1); --range says what whole numbers may be"
             ) from error
 
     def download(self, results: Any) -> dict[str, Array]:

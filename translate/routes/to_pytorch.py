@@ -219,10 +219,8 @@ def _save(made: Made, path: Path, format: Format, label: str) -> None:
         assert made.graph is not None, "it is the graph that is asked for"
         save_onnx(made.graph, path)
         return
-    import torch
-
     from translate import __version__
-    from translate.converters.onnx_to_torch import export, python, script
+    from translate.converters.onnx_to_torch import archive, export, python, script
 
     if format == "python":
         provenance = f"Translated from {Path(label).name} by translate {__version__}."
@@ -235,7 +233,7 @@ def _save(made: Made, path: Path, format: Format, label: str) -> None:
     else:
         program = export.exported(module, interface)
         try:
-            torch.export.save(program, path)
+            archive.save_program(program, path)
         except Exception as error:
             # torch.export documents no common base of what it raises.
             raise ExportError(f"torch.export.save refused the translated program: {error}") from error
@@ -260,7 +258,7 @@ def _compare(
     verdict = compare_pair(pair, plan, rtol=rtol, atol=atol, graph=made.graph).verdict
     if source is not model:
         assert made.graph is not None, "a TFLite file goes by its graph"
-        case = next(make_cases(pair, plan, input_bounds(made.graph, pair.aliases)))
+        case = next(make_cases(pair, plan, input_bounds(made.graph, pair)))
         notes += distance_notes(model, source, {name: case.feeds[pair.aliases[name]] for name in old})
     return verdict
 

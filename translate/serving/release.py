@@ -30,7 +30,7 @@ def release(serving: Serving, built: Path, pair: Pair, plan: InputPlan, graph: i
     says in the notes of `pair` what the user should know. Raises `UsageError` when something cannot be written.
     """
     interface = Interface(pair.source.inputs, pair.source.outputs)
-    made = make_cases(pair, plan, input_bounds(graph, pair.aliases))
+    made = make_cases(pair, plan, input_bounds(graph, pair))
     cases = one_of_each_size(_shortened(case, interface) for case in made)
     write_warm_up(built, serving.name, [("serving_default", case.feeds) for case in cases])
     pair.notes.append(f"warm-up requests: {', '.join(_shown(case) for case in cases)}")
@@ -57,7 +57,7 @@ def release_methods(
     """
     requests: list[tuple[str, Mapping[str, Array]]] = []
     for name, (pair, plan, graph) in compared.items():
-        cases = one_of_each_size(make_cases(pair, plan, input_bounds(graph, pair.aliases)))
+        cases = one_of_each_size(make_cases(pair, plan, input_bounds(graph, pair)))
         requests += [(name, case.feeds) for case in cases]
         notes.append(f"warm-up requests of {name}: {', '.join(_shown(case) for case in cases)}")
     write_warm_up(built, serving.name, requests)

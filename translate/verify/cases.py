@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from translate.errors import UsageError
-from translate.models.base import Array, Spec
+from translate.models.base import Array, Dim, Spec
 from translate.models.distributions import Distribution
-from translate.models.inputs import Bounds, example_feeds, open_dims
+from translate.models.inputs import example_feeds, open_dims, size_of
 from translate.verify.data import find_data, read_data, sizes_of
 from translate.verify.edges import CONSTANT, edge_feeds
 from translate.verify.sizes import choose_sizes
@@ -55,7 +55,7 @@ def cases(
     source_inputs: Sequence[Spec],
     ranges: Mapping[str, tuple[int, int]] | None = None,
     plan: InputPlan | None = None,
-    bounds: Bounds | None = None,
+    bounds: Mapping[str, Dim] | None = None,
     *,
     aliases: Mapping[str, str] | None = None,
     notes: list[str] | None = None,
@@ -95,20 +95,25 @@ def _made_up(
     specs: Sequence[Spec],
     ranges: Mapping[str, tuple[int, int]] | None,
     plan: InputPlan,
-    bounds: Bounds,
+    bounds: Mapping[str, Dim],
     notes: list[str],
 ) -> Iterator[Case]:
     choices = choose_sizes(specs, plan.sizes, ranges)
     for sizes in choices:
         for seed in plan.seeds:
-            yield Case("random", sizes, seed, example_feeds(specs, sizes, seed, bounds, plan.distributions))
+            yield Case("random", sizes, seed, example_feeds(specs, sizes, seed, _at(bounds, sizes), plan.distributions))
     for edge in plan.edges:
         sizes, seed = choices[0], plan.seeds[0]
-        feeds = edge_feeds(edge, specs, sizes, seed, bounds, plan.distributions)
+        feeds = edge_feeds(edge, specs, sizes, seed, _at(bounds, sizes), plan.distributions)
         if feeds is None:
             notes.append(f"edge {edge} was left out: it applies to no input of this model")
         else:
             yield Case(f"edge {edge}", sizes, None if edge in CONSTANT else seed, feeds)
+
+
+def _at(bounds: Mapping[str, Dim], sizes: Mapping[str, int]) -> dict[str, int]:
+    """Return the bounds at some sizes; 0 where a table is empty: there the source fails, too."""
+    return {name: max(size_of(bound, sizes), 0) for name, bound in bounds.items()}
 
 
 def greatest_integers(arrays: Mapping[str, Array]) -> dict[str, int]:
@@ -117,8 +122,8 @@ def greatest_integers(arrays: Mapping[str, Array]) -> dict[str, int]:
 
 
 def _with_bounds_of_data(
-    bounds: Bounds, specs: Sequence[Spec], files: Sequence[Path], aliases: Mapping[str, str]
-) -> dict[str, int]:
+    bounds: Mapping[str, Dim], specs: Sequence[Spec], files: Sequence[Path], aliases: Mapping[str, str]
+) -> dict[str, Dim]:
     """Return `bounds`, and the greatest number that the data has for each integer input that is not in it."""
     names = [spec.name for spec in specs if spec.dtype.startswith(("int", "uint")) and spec.name not in bounds]
     greatest: dict[str, int] = {}

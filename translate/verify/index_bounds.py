@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import onnx_ir as ir
-from onnx_ir.passes.common import InlinePass
+from onnx_ir.passes.common import InlinePass, ShapeInferencePass
 
-from translate.models.base import Array
+from translate.models.base import Array, Dim
 
 # Operators that hand on the numbers of these inputs unchanged, to their first output where not said otherwise.
 _EVERY = range(10**6)
@@ -27,32 +27,53 @@ _HAND_ON: dict[str, Iterable[int]] = {
 _ARITHMETIC = frozenset({"Add", "Clip", "Div", "Max", "Min", "Mod", "Mul", "Sub"})
 # The place of the indices among the inputs of an operator that indexes its first input.
 _INDICES = {"Gather": 1, "GatherElements": 1, "GatherND": 1, "ScatterElements": 1, "ScatterND": 1}
+# The size of an open dimension while the search looks for what it bounds: no table has it.
+_OPEN = 2**40
 
 
-def index_bounds(graph: ir.Model) -> dict[str, int]:
+def index_bounds(graph: ir.Model, symbols: Iterable[str] = ()) -> dict[str, Dim]:
     """Return, for each integer input of `graph` that indexes, the greatest number for which all is within its table.
 
     From each input the way goes forward, through what leaves its numbers as they are or changes them by a constant, to
-    what it indexes: a bound is the least over all of these, minus 1, as far as the extents are fixed in the graph. An
-    input that is only counted with is left out. Negative indices, which ONNX allows too, are not spoken of.
+    what it indexes: a bound is the least over all of these, minus 1. It is a number as far as the extents are fixed in
+    the graph. Where a table is as long as one of `symbols`, open dimensions of the inputs, it is an expression such as
+    `nodes - 1` (see `size_of`). An input that is only counted with is left out. Negative indices, which ONNX allows
+    too, are not spoken of.
     """
-    if graph.functions:
-        graph = graph.clone()
-        InlinePass()(graph)
-    search = _Search(graph)
-    found: dict[str, int] = {}
-    for value in graph.graph.inputs:
-        if value.dtype is None or not value.dtype.is_integer() or value.name in graph.graph.initializers:
+    graph = graph.clone()
+    # Exporters leave many shapes out.
+    ir.passes.Sequential(InlinePass(), ShapeInferencePass())(graph)
+    inputs = [value for value in graph.graph.inputs if value.name not in graph.graph.initializers]
+    searches = {None: _Search(graph)} | {symbol: _Search(graph, symbol) for symbol in symbols}
+    found: dict[str, Dim] = {}
+    for value in inputs:
+        if value.dtype is None or not value.dtype.is_integer():
             continue
-        bound = search.greatest(value)
-        # Nothing is within an empty table; 0 then fails in the source too.
-        if bound is not None:
-            found[str(value.name)] = max(bound, 0)
+        bounds = [_bound(symbol, search.greatest(value)) for symbol, search in searches.items()]
+        match list(dict.fromkeys(bound for bound in bounds if bound is not None)):
+            case []:
+                continue
+            case [bound]:
+                found[str(value.name)] = bound
+            case several:
+                found[str(value.name)] = f"min({', '.join(map(str, several))})"
     return found
 
 
+def _bound(symbol: str | None, limit: int | None) -> Dim:
+    """Return what a search says: a number, or how many less than the open dimension; None where it says nothing."""
+    if symbol is None or limit is None:
+        # Nothing is within an empty table; 0 then fails in the source too.
+        return None if limit is None else max(limit, 0)
+    # Anything else is another open dimension's, or multiplied.
+    return f"{symbol} - {_OPEN - limit}" if 0 < _OPEN - limit < 2**20 else None
+
+
 class _Search:
-    def __init__(self, model: ir.Model) -> None:
+    """Looks for what is indexed along axes of fixed extents, or along those that are as long as `symbol`."""
+
+    def __init__(self, model: ir.Model, symbol: str | None = None) -> None:
+        self._symbol = symbol
         # Where the outputs of subgraphs go, and what enters them by position rather than by capture.
         self._leaves: dict[ir.Value, list[ir.Value]] = {}
         self._enters: dict[tuple[ir.Node, int], list[ir.Value]] = {}
@@ -98,7 +119,7 @@ class _Search:
         if node.domain not in ("", "ai.onnx"):
             return None
         if position == _INDICES.get(node.op_type):
-            return _last(_extents(node))
+            return _last(self._extents(node))
         if node.op_type == "OneHot" and position == 0:
             depth = _constant(node.inputs[1])
             return None if depth is None else int(depth.max()) - 1
@@ -106,7 +127,7 @@ class _Search:
             number = node.outputs[0].dtype not in (ir.DataType.BOOL, ir.DataType.STRING)
             return self.greatest(node.outputs[0]) if number else None
         if position in _HAND_ON.get(node.op_type, ()):
-            parts = _components(node, position) if node.op_type == "Concat" else None
+            parts = self._components(node, position) if node.op_type == "Concat" else None
             if parts is not None:
                 return _least([_last(parts), self._but_indices(node.outputs[0])])
             return _least(self.greatest(output) for output in node.outputs)
@@ -149,6 +170,42 @@ class _Search:
                 return None if high <= limit else limit
         return None
 
+    def _extents(self, node: ir.Node) -> list[int | None]:
+        """Return the extents of the axes that the indices of `node` range over, None where one is not fixed."""
+        shape = None if node.inputs[0] is None else node.inputs[0].shape
+        if shape is None:
+            return []
+        dims = [self._extent(dim) for dim in shape]
+        if node.op_type in ("GatherND", "ScatterND"):
+            indices = node.inputs[1]
+            count = indices.shape[-1] if indices is not None and indices.shape is not None else None
+            batch = node.attributes["batch_dims"].as_int() if "batch_dims" in node.attributes else 0
+            return dims[batch : batch + count] if isinstance(count, int) else []
+        axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 0
+        return [dims[axis]]
+
+    def _extent(self, dim: int | ir.SymbolicDim) -> int | None:
+        if self._symbol is None:
+            return dim if isinstance(dim, int) else None
+        return _OPEN if isinstance(dim, ir.SymbolicDim) and dim.value == self._symbol else None
+
+    def _components(self, concat: ir.Node, position: int) -> list[int | None] | None:
+        """Return the extents that one part of `concat` ranges over where it makes indices of several axes, else None.
+
+        `x[i, j]` is GatherND(x, Concat(i, j)): each part has its own axes.
+        """
+        output = concat.outputs[0]
+        users = [node for node, place in output.uses() if _is_nd(node, place)]
+        parts = [value.shape for value in concat.inputs if value is not None]
+        shapes = [shape for shape in parts if shape is not None and isinstance(shape[-1], int)]
+        if not users or len(shapes) != len(concat.inputs):
+            return None
+        if concat.attributes["axis"].as_int() not in (-1, len(shapes[0]) - 1):
+            return None
+        sizes = [int(shape[-1]) for shape in shapes if isinstance(shape[-1], int)]
+        start = sum(sizes[:position])
+        return [extent for node in users for extent in self._extents(node)[start : start + sizes[position]]]
+
 
 def _least(limits: Iterable[int | None]) -> int | None:
     return min((limit for limit in limits if limit is not None), default=None)
@@ -159,41 +216,8 @@ def _last(extents: Iterable[int | None]) -> int | None:
     return None if least is None else least - 1
 
 
-def _extents(node: ir.Node) -> list[int | None]:
-    """Return the extents of the axes that the indices of `node` range over, None where one is not fixed."""
-    shape = None if node.inputs[0] is None else node.inputs[0].shape
-    if shape is None:
-        return []
-    dims = [dim if isinstance(dim, int) else None for dim in shape]
-    if node.op_type in ("GatherND", "ScatterND"):
-        indices = node.inputs[1]
-        count = indices.shape[-1] if indices is not None and indices.shape is not None else None
-        batch = node.attributes["batch_dims"].as_int() if "batch_dims" in node.attributes else 0
-        return dims[batch : batch + count] if isinstance(count, int) else []
-    axis = node.attributes["axis"].as_int() if "axis" in node.attributes else 0
-    return [dims[axis]]
-
-
 def _is_nd(node: ir.Node, position: int) -> bool:
     return node.op_type in ("GatherND", "ScatterND") and position == 1
-
-
-def _components(concat: ir.Node, position: int) -> list[int | None] | None:
-    """Return the extents that one part of `concat` ranges over where it makes indices of several axes, else None.
-
-    `x[i, j]` is GatherND(x, Concat(i, j)): each part has its own axes.
-    """
-    output = concat.outputs[0]
-    users = [node for node, place in output.uses() if _is_nd(node, place)]
-    parts = [value.shape for value in concat.inputs if value is not None]
-    shapes = [shape for shape in parts if shape is not None and isinstance(shape[-1], int)]
-    if not users or len(shapes) != len(concat.inputs):
-        return None
-    if concat.attributes["axis"].as_int() not in (-1, len(shapes[0]) - 1):
-        return None
-    sizes = [int(shape[-1]) for shape in shapes if isinstance(shape[-1], int)]
-    start = sum(sizes[:position])
-    return [extent for node in users for extent in _extents(node)[start : start + sizes[position]]]
 
 
 def _constant(value: ir.Value | None) -> Array | None:
