@@ -81,6 +81,7 @@ def test_cdist(p: float) -> None:
     [
         lambda x: torch.sort(x.round(), dim=0, stable=True),
         lambda x: torch.argsort(x.round(), stable=True, descending=True),
+        lambda x: (x.amax(), x.amin((), keepdim=True), x.amax(1), x.amin((0, -1), keepdim=True)),
         lambda x: torch.searchsorted(torch.tensor([-1.0, 0.0, 0.5]), x.round()),
         lambda x: torch.searchsorted(x.sort(1).values, x, right=True, out_int32=True),
         lambda x: x.cumprod(1),

@@ -5,7 +5,7 @@
 - Adaptive pools: torchlib has none of the maximum and none in three dimensions; those of the average it decomposes
   into a number of steps that depends on the size, which must not be dynamic then.
 - embedding_bag: torchlib's is a loop over sequences.
-- Distances, stable sorting, searching, cumulative products: torchlib has none.
+- Distances, stable sorting, searching, cumulative products: torchlib has none. Its amax and amin need an axis.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ def translations() -> dict[Callable[..., Any], Translation]:
         aten._cdist_forward.default: _cdist,
         aten.sort.stable: _stable_sort,
         aten.searchsorted.Tensor: _searchsorted,
+        aten.amax.default: _greatest,
+        aten.amin.default: _least,
         torch.ops.prims.prod.default: _product,
     }
     for rank, linear in enumerate(("linear1d", "bilinear2d", "trilinear3d"), start=1):
@@ -265,3 +267,16 @@ def _product(x: TReal, dims: Sequence[int] | None = None, output_dtype: int = -1
     if output_dtype != -1:
         raise UnsupportedError("a product in another dtype than its operand's")
     return op.ReduceProd(x, None if dims is None else op.Constant(value_ints=list(dims)), keepdims=0)
+
+
+def _greatest(x: TReal, dim: Sequence[int] = (), keepdim: bool = False) -> Any:
+    return op.ReduceMax(x, _axes(dim), keepdims=keepdim)
+
+
+def _least(x: TReal, dim: Sequence[int] = (), keepdim: bool = False) -> Any:
+    return op.ReduceMin(x, _axes(dim), keepdims=keepdim)
+
+
+def _axes(dims: Sequence[int]) -> Any:
+    """Return the axes of a reduction; none of them are all."""
+    return op.Constant(value_ints=list(dims)) if dims else None
