@@ -24,11 +24,15 @@ def double_arithmetic() -> Iterator[None]:
     """Compute all of PyTorch's operators in float64, new tensors included."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
+    mode = _DoubleArithmetic()  # type: ignore[no-untyped-call]
     try:
-        with _DoubleArithmetic():  # type: ignore[no-untyped-call]
+        with mode:
             yield
     finally:
         torch.set_default_dtype(before)
+        if mode.met_control_flow:
+            # PyTorch compiles a branch or loop where it is called, and would use what it compiled here later, too.
+            torch._dynamo.reset()
 
 
 class _DoubleArithmetic(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -38,6 +42,7 @@ class _DoubleArithmetic(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """
 
     supports_higher_order_operators = True
+    met_control_flow = False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -45,6 +50,7 @@ class _DoubleArithmetic(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         if not isinstance(func, torch._ops.OpOverload):
             # Control flow. It calls its branches and bodies where this mode is off.
+            self.met_control_flow = True
             return func(*pytree.tree_map(_operand, tuple(args)), **pytree.tree_map(_operand, dict(kwargs)))
         if func is torch.ops.aten.view.dtype:
             raise TypeError("the bits of a number are not those of another dtype's")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from translate.errors import CannotTranslateError, UsageError
+from translate.errors import CannotTranslateError, OpenError, UsageError
 from translate.publish import discard
 from translate.routes.result import Engine, Stages
 
@@ -134,7 +134,22 @@ def _convert(task: Task, quantize: Quantize | None = None) -> None:
         discard(task.path)
         task.path.write_bytes(content)
         if flex := flex_operators(unpack(content)):
+            _check_flex(task.path, flex)
             task.notes.append(f"it runs only where TensorFlow's own operators are linked: {', '.join(flex)}")
+
+
+def _check_flex(path: Path, operators: Sequence[str]) -> None:
+    """Raise `UsageError` where no interpreter runs the file, which holds these operators of TensorFlow's."""
+    from translate.models.tflite_model import TFLiteModel
+
+    try:
+        TFLiteModel(path)
+    except OpenError as error:
+        raise UsageError(
+            f"--flex: the file needs TensorFlow's own operators ({', '.join(operators)}), which neither LiteRT nor the "
+            "TensorFlow that is installed can run in TFLite; it cannot be proven, so nothing was written. "
+            "TensorFlow 2.19 has them"
+        ) from error
 
 
 def _lowered(task: Task) -> Path:

@@ -100,7 +100,8 @@ def cold_start(
         command = [sys.executable, "-c", _PROGRAM, name, str(_PACKAGE_ROOT)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)
         if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            ended = [f"it ended by signal {-done.returncode}"] if done.returncode < 0 else []
+            last = [f"exit code {done.returncode}", *done.stderr.strip().splitlines(), *ended][-1]
             raise UsageError(f"{label} does not start in a process of its own: {last}")
         found = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     return ColdStart(label, **found)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from translate.converters.onnx_to_tf.dialect import is_for_tflite
 from translate.converters.onnx_to_tf.math import absolute
 from translate.converters.onnx_to_tf.shapes import rank
 from translate.converters.onnx_to_tf.table import lower
@@ -95,9 +94,8 @@ def _floating(reduction: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
 
 
 def _l2(x: tf.Tensor, axes: Any, keepdims: bool) -> tf.Tensor:
-    if is_for_tflite():
-        return tf.sqrt(_sum_square(x, axes, keepdims))
-    return tf.math.reduce_euclidean_norm(x, axes, keepdims)
+    # TensorFlow's own norm is one pass, but neither XLA nor TFLite has it.
+    return tf.sqrt(_sum_square(x, axes, keepdims))
 
 
 def _log_sum(x: tf.Tensor, axes: Any, keepdims: bool) -> tf.Tensor:
