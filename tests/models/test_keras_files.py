@@ -8,6 +8,7 @@ import shutil
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -16,6 +17,7 @@ import pytest
 from keras import layers
 
 from translate.errors import OpenError, UntrustedError
+from translate.models import keras_files
 from translate.models.archive import identify
 from translate.models.open import open_model
 
@@ -46,6 +48,32 @@ def test_whole_models_open_whatever_they_are_called(
     model = open_model(path)
     assert [str(spec) for spec in (*model.inputs, *model.outputs)] == ["x float32[batch, 4]", "y float32[?, 3]"]
     np.testing.assert_allclose(model.run({"x": X})["y"], network(X).numpy(), rtol=1e-6)
+
+
+def test_a_large_archive_is_unpacked(network: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras would hold all of it in memory, twice."""
+    loaded: list[bool] = []
+    load = keras.models.load_model
+
+    def recorded(file: str, **options: Any) -> Any:
+        loaded.append(Path(file).is_dir())
+        return load(file, **options)
+
+    monkeypatch.setattr(keras.models, "load_model", recorded)
+    network.save(tmp_path / "model.keras")
+    expected = network(X).numpy()
+    for limit in (2**30, 0):
+        monkeypatch.setattr(keras_files, "_LARGE_BYTES", limit)
+        np.testing.assert_array_equal(open_model(tmp_path / "model.keras").run({"x": X})["y"], expected)
+    # What is compressed may be anything when it is unpacked.
+    with (
+        zipfile.ZipFile(tmp_path / "model.keras") as archive,
+        zipfile.ZipFile(tmp_path / "small.keras", "w", zipfile.ZIP_DEFLATED) as small,
+    ):
+        for name in archive.namelist():
+            small.writestr(name, archive.read(name))
+    np.testing.assert_array_equal(open_model(tmp_path / "small.keras").run({"x": X})["y"], expected)
+    assert loaded == [False, True, False]
 
 
 def test_an_unzipped_archive_opens(network: keras.Model, tmp_path: Path) -> None:

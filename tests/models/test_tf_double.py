@@ -42,6 +42,11 @@ def with_a_gathered_weight(x: Any) -> Any:
     return tf.sqrt(tf.nn.embedding_lookup(VARIABLE, [2, 1, 0]) ** 2) * x
 
 
+def with_a_weight_read_twice(x: Any) -> Any:
+    weight = VARIABLE.read_value()
+    return tf.matmul(tf.matmul(x, weight), weight)
+
+
 def with_a_cast(x: Any) -> Any:
     return tf.cast(tf.shape(x)[0], tf.float32) / 7 * x
 
@@ -69,6 +74,7 @@ CASES: dict[str, tuple[Callable[[Any], Any], np.ndarray]] = {
     "branch": (with_a_branch, np.exp(WIDE_X * np.float64(BIAS))),
     "list": (with_a_list, np.sin(WIDE_X) + WIDE_X),
     "gathered weight": (with_a_gathered_weight, np.abs(WIDE[[2, 1, 0]]) * WIDE_X),
+    "weight read twice": (with_a_weight_read_twice, WIDE_X @ WIDE @ WIDE),
     "cast": (with_a_cast, 3 / 7 * WIDE_X),
 }
 
@@ -108,3 +114,26 @@ def test_integers_keep_their_dtype() -> None:
     concrete = tf.function(lambda x: tf.argmax(x, 1), input_signature=[SPEC]).get_concrete_function()
     results = DoubleFunction(concrete)([tf.constant(X)])
     assert results is not None and results[0].dtype == tf.int64
+
+
+def test_a_weight_is_cast_when_what_it_is_multiplied_with_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Any] = []
+    load = tf.graph_util.import_graph_def
+
+    def recorded(definition: Any, name: str) -> Any:
+        written.append(definition)
+        return load(definition, name=name)
+
+    monkeypatch.setattr(tf.graph_util, "import_graph_def", recorded)
+
+    def layers(x: Any) -> Any:
+        return tf.matmul(tf.nn.relu(tf.matmul(x, VARIABLE, name="first"), name="relu"), VARIABLE, name="second")
+
+    concrete = tf.function(layers, input_signature=[SPEC], autograph=False).get_concrete_function()
+    results = DoubleFunction(concrete)([tf.constant(X)])
+    assert results is not None
+    nodes = {node.name: node for node in written[0].node}
+    # TensorFlow computes whatever waits for nothing: all weights would be there at once.
+    for reader, waited_for in (("first", "x"), ("second", "relu")):
+        cast = nodes[nodes[reader].input[1].partition(":")[0]]
+        assert cast.op == "Cast" and f"^{waited_for}" in cast.input

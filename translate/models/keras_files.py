@@ -6,6 +6,7 @@ import builtins
 import contextlib
 import json
 import re
+import tempfile
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ from translate.models.keras_weights import first_lines, linked
 _CODE = {"Lambda", "__lambda__", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "TFSMLayer"}
 # Of which Keras 2 takes layers, models, initialisers and the like.
 _PACKAGES = {"keras", "tf_keras"}
+# Of an archive that is unpacked, rather than read at once.
+_LARGE_BYTES = 2**30
 _UNKNOWN = re.compile(r"(?:Could not locate (?:class|function)|Unknown (?:layer|object|\w+ function):?) '?\"?([\w>.]+)")
 
 
@@ -53,7 +56,7 @@ def load_keras(
     # Keras 3 would take the function for another one, which it calls so.
     if not (is_keras_2 and "hard_sigmoid" in json.dumps(config)):
         try:
-            with _named(path, suffix) as file:
+            with _unpacked(path, suffix) as file:
                 return keras.models.load_model(
                     file, compile=False, safe_mode=not unsafe_load, custom_objects=dict(custom_objects)
                 )
@@ -169,6 +172,26 @@ def _nodes(config: Any) -> Iterator[dict[str, Any]]:
         yield config
     for child in config.values() if isinstance(config, dict) else config if isinstance(config, list) else ():
         yield from _nodes(child)
+
+
+@contextlib.contextmanager
+def _unpacked(path: Path, suffix: str) -> Iterator[str]:
+    """Give a path to the file as `_named` does, or to what is in a large archive, which Keras would read at once."""
+    if suffix != ".keras" or path.is_dir() or not _is_large(path):
+        with _named(path, suffix) as file:
+            yield file
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder)
+        yield folder
+
+
+def _is_large(path: Path) -> bool:
+    """Say whether an archive is large, and not compressed: what is may be anything when it is unpacked."""
+    size = path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        return _LARGE_BYTES < size >= sum(member.file_size for member in archive.infolist())
 
 
 @contextlib.contextmanager

@@ -26,7 +26,7 @@ def load_keras_weights(model: Any, path: Path) -> None:
     suffix = ".keras" if zipfile.is_zipfile(path) else _format_of_weights(path)
     weights = [weight for weight in model.weights if "float" in str(weight.dtype)]
     for weight in weights:
-        weight.assign(np.full(weight.shape, np.nan))
+        weight.assign(np.full(weight.shape, np.nan, np.float32))
     try:
         with linked(path, suffix) as file, warnings.catch_warnings():
             # Keras only warns of what it did not load, and also where it found it elsewhere in the file.

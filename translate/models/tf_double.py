@@ -19,6 +19,8 @@ _SINGLE, _DOUBLE, _RESOURCE = (t.as_datatype_enum for t in (tf.float32, tf.float
 # Their results depend on how many bits a number has: other random numbers, other bytes.
 _RANDOM = ("Random", "StatelessRandom", "Truncated", "StatelessTruncated", "Multinomial", "StatelessMultinomial")
 _BY_BITS = (*_RANDOM, "Bitcast", "Decode", "Parse", "Const")
+# Where TensorFlow 1 writes a loop into a graph, in place of calling a function.
+_FRAMES = frozenset({"Enter", "Exit", "NextIteration"})
 # TensorFlow keeps the functions of all graphs in one place.
 _SUFFIX = "_in_float64"
 # Larger weights are not cast.
@@ -133,8 +135,28 @@ def _widen(nodes: Any, library: set[str], refer: _Refer) -> dict[str, str]:
     nodes.extend(narrowing)
     for node in nodes:
         node.input[:] = [renamed.get(reference, reference) for reference in node.input]
+    _delay(nodes, {refer(cast.name, "y", 0, 0): cast for cast in widening})
     nodes.extend(widening)
     return renamed
+
+
+def _delay(nodes: Any, casts: dict[str, Any]) -> None:
+    """Let each of `casts`, by the reference to it, wait for what its only reader computes with.
+
+    TensorFlow computes whatever it can at once: all weights would be there in float64 before the first is read.
+    """
+    if any(node.op in _FRAMES for node in nodes):
+        # What is in a loop cannot be waited for outside of it.
+        return
+    readers: dict[str, list[Any]] = {}
+    for node in nodes:
+        for reference in {one for one in node.input if one in casts}:
+            readers.setdefault(reference, []).append(node)
+    for reference, (reader, *others) in readers.items():
+        # With one reader there is no other way from the cast to what that waits for.
+        if not others:
+            sources = [one.partition(":")[0] for one in reader.input if one not in casts and not one.startswith("^")]
+            casts[reference].input.extend(f"^{source}" for source in dict.fromkeys(sources))
 
 
 def _stays(node: Any, operator: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from torch.export import ExportedProgram
 
 from translate.errors import OpenError, UntrustedError
 from translate.models.base import Array
+from translate.models.shards import is_index, read_index
 from translate.models.torch_arrays import to_array
 from translate.models.torch_results import flatten
 
@@ -76,7 +78,8 @@ def load_tensors(path: Path) -> dict[str, Array] | list[Array]:
 def load_weights_only(path: Path) -> Any:
     """Load a `.pt` file that holds nothing but tensors and containers. Raises `UntrustedError`, `OpenError`."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # Mapped where the format, a zip file since PyTorch 1.6, allows it: no copy lies beside the one in use.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise UntrustedError(
             f"{path} holds more than tensors, and loading it would run code: {_first_line(error)}"
@@ -86,7 +89,7 @@ def load_weights_only(path: Path) -> Any:
 
 
 def load_weights(module: nn.Module, path: Path, notes: list[str] | None = None) -> None:
-    """Load a state_dict from `.safetensors` or, weights-only, from `.pt` into `module`.
+    """Load the state_dict of a file, see `read_state`, into `module`.
 
     Raises `OpenError` that lists missing and unexpected keys and differing shapes.
     """
@@ -123,9 +126,11 @@ def check_fit(
 
 
 def read_state(path: Path, own: Collection[str], notes: list[str] | None = None) -> dict[str, torch.Tensor]:
-    """Read a state_dict from `.safetensors` or, weights-only, from `.pt`, for a model whose keys are `own`.
+    """Read a state_dict for a model whose keys are `own`.
 
-    What DataParallel puts before the keys is taken off, with a note. Raises `OpenError`, `UntrustedError`.
+    `path` is a `.safetensors` file, the index of several (`model.safetensors.index.json`), or, weights-only, a `.pt`.
+    The files are mapped into memory, and no tensor is read before it is used. What DataParallel puts before the keys is
+    taken off, with a note. Raises `OpenError`, `UntrustedError`.
     """
     if not path.is_file():
         raise OpenError(f"no such weights file: {path}")
@@ -140,17 +145,32 @@ def read_state(path: Path, own: Collection[str], notes: list[str] | None = None)
 
 def _read_state(path: Path) -> dict[str, torch.Tensor]:
     if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            tensors: dict[str, torch.Tensor] = load_file(path)
-            return tensors
-        except (SafetensorError, OSError) as error:
-            raise OpenError(f"{path} is no readable safetensors file: {error}") from error
+        return _read_safetensors(path)
+    if is_index(path):
+        return _read_shards(path)
     state = unwrap_state(load_weights_only(path))
     if state is None:
         raise OpenError(f"{path} holds no state_dict: names and tensors were expected")
+    return state
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        tensors: dict[str, torch.Tensor] = load_file(path)
+        return tensors
+    except (SafetensorError, OSError) as error:
+        raise OpenError(f"{path} is no readable safetensors file: {error}") from error
+
+
+def _read_shards(index: Path) -> dict[str, torch.Tensor]:
+    places = read_index(index)
+    files = [_read_safetensors(file) for file in sorted(set(places.values()))]
+    state = {key: tensor for tensors in files for key, tensor in tensors.items()}
+    if missing := [key for key in places if key not in state]:
+        raise OpenError(f"the files of {index} lack {len(missing)} of its tensors: {some(missing)}")
     return state
 
 

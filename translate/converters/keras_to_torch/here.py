@@ -17,6 +17,7 @@ from translate.converters.keras_to_torch.layout import Flow, Order, identity
 from translate.converters.keras_to_torch.stored import Stored, same
 from translate.converters.onnx_to_torch.dtypes import to_torch
 from translate.converters.onnx_to_torch.values import Value, builder
+from translate.models.tf_variables import numbers
 
 if TYPE_CHECKING:
     from translate.converters.keras_to_torch.scope import Scope
@@ -130,8 +131,7 @@ def fill(module: nn.Module, name: str, stored: Stored) -> None:
 
 def tensor_of(stored: Stored) -> torch.Tensor:
     """Return a copy of what the variable holds."""
-    array = stored.get(keras.ops.convert_to_numpy(stored.variable))
-    return to_torch(array).clone().contiguous()
+    return to_torch(stored.get(numbers(stored.variable)))
 
 
 def parameter(name: str, stored: Stored | Any, *, buffer: bool = False, as_stored: bool = False) -> Any:
