@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "serving": {"comparison", "doctor", "models", "publish", "verify"},
     "graphs": {"converters", "models"},
     "comparison": {"graphs", "models", "verify"},
+    "signatures": {"comparison", "models", "verify"},
     "routes": {
         "comparison",
         "converters",
@@ -44,6 +45,7 @@ MAY_IMPORT = {
         "provenance",
         "publish",
         "serving",
+        "signatures",
         "verify",
     },
     "compilation": {"converters", "models", "verify"},
@@ -53,7 +55,7 @@ MAY_IMPORT = {
     "terminal": {"doctor", "inspection", "reports"},
     "commands": {
         *("comparison", "doctor", "inspection", "models", "provenance", "publish", "reports", "routes", "serving"),
-        *("startup", "terminal"),
+        *("signatures", "startup", "terminal"),
         "verify",
     },
     "cli": {"commands", "startup"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,12 @@ from fixtures import data
 from fixtures.char_lm import CharLM
 from tests import torchvision_ops
 from tests.serving.test_warm_up import warm_up
+from translate import torch2tf
 from translate.cli import main
-from translate.errors import OpenError, UsageError
+from translate.errors import OpenError, UntrustedError, UsageError
 from translate.manifest import read_manifest
 from translate.models.methods import open_methods
-from translate.routes import methods_to_tensorflow
+from translate.verify.cases import InputPlan
 
 ROOT = Path(__file__).parents[1]
 CHAR_LM = f"{ROOT / 'fixtures' / 'char_lm.py'}:CharLM"
@@ -45,6 +47,14 @@ class Autoencoder(nn.Module):
 
     def decode(self, code: torch.Tensor) -> torch.Tensor:
         return torch.tanh(code @ self.mix.weight)
+
+
+class Stranger(Autoencoder):
+    """The same with another matrix."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Linear(6, 4)
 
 
 def generate(folder, prompt, **further):
@@ -78,7 +88,7 @@ def all_at_once(step, tokens):
 def char_lm(tmp_path_factory):
     """The trained fixture as a SavedModel of two signatures, and its result."""
     folder = tmp_path_factory.mktemp("methods") / "char_lm"
-    return methods_to_tensorflow(CHAR_LM, ["prefill", "decode"], folder, inputs=CHAR_INPUTS, weights=WEIGHTS)
+    return torch2tf(CHAR_LM, folder, methods=["prefill", "decode"], inputs=CHAR_INPUTS, weights=WEIGHTS)
 
 
 @pytest.mark.xdist_group("methods")
@@ -108,17 +118,70 @@ def test_every_weight_is_there_once_under_its_name(char_lm):
 
 
 @pytest.mark.xdist_group("methods")
+def test_the_manifest_tells_of_every_method(char_lm):
+    manifest = read_manifest(char_lm.output)
+    assert manifest.provenance.source == "char_lm.py:CharLM"
+    assert set(manifest.provenance.files) == {"char_lm.py", "char_lm.safetensors"}
+    assert manifest.provenance.options["method"] == ["prefill", "decode"]
+    assert [spec["name"] for spec in manifest.provenance.inputs] == [spec.name for spec in char_lm.inputs]
+    outputs = {output["name"] for run in manifest.provenance.verdict["runs"] for output in run["outputs"]}
+    assert outputs == {spec["name"] for spec in manifest.provenance.outputs} == {s.name for s in char_lm.outputs}
+    # In the order of the source, which a signature does not keep.
+    assert manifest.signatures["prefill"].outputs[:2] == ("logits", "present_key_0")
+    assert "logits" in manifest.signatures["decode"].values
+
+
+def test_every_method_can_be_compared_again(tmp_path):
+    folder, source = tmp_path / "both", f"{__file__}:Autoencoder"
+    inputs = ["encode.x:batch,6", "decode.code:batch,4"]
+    plan = InputPlan(sizes={"batch": [2]}, seeds=(0,))
+    torch2tf(source, folder, methods=["encode", "decode"], inputs=inputs, plan=plan)
+
+    def verify(*options):
+        command = ["verify", "--manifest", str(folder), "--edges=none", "--seeds=1", *options]
+        return CliRunner().invoke(main, command)
+
+    assert verify().exit_code == UntrustedError.exit_code
+    again = verify(source, "--json")
+    assert again.exit_code == 0, again.output
+    report = json.loads(again.stdout)
+    compared = [(output["name"], run["sizes"]) for run in report["verdict"]["runs"] for output in run["outputs"]]
+    assert compared == [("encode.output", {"batch": 2}), ("decode.output", {"batch": 2})]
+    assert any("is the one that was translated" in note for note in report["notes"])
+    one = verify(source, "--signature", "decode", "--grad", "--json")
+    assert one.exit_code == 0, one.output
+    report = json.loads(one.stdout)
+    assert [output["name"] for run in report["verdict"]["runs"] for output in run["outputs"]] == ["output"]
+    assert [gradient["name"] for gradient in report["gradients"]["gradients"]] == ["code", "mix.weight"]
+    for options, said in (
+        (["--grad"], "--grad is for one of encode, decode"),
+        (["--signature", "lost"], "the methods are encode, decode"),
+    ):
+        refused = verify(source, *options)
+        assert refused.exit_code == UsageError.exit_code and said in refused.output
+    # Another module, with other weights, is not what was translated.
+    other = verify(f"{__file__}:Stranger")
+    assert other.exit_code == 1
+    assert "encode.output" in other.output and "decode.output" in other.output
+
+
+@pytest.mark.xdist_group("methods")
 def test_the_verdict_has_every_method_at_several_sizes(char_lm):
     runs = char_lm.verdict.runs
     assert {output.name.partition(".")[0] for run in runs for output in run.outputs} == {"prefill", "decode"}
     assert len({run.sizes["past"] for run in runs if "past" in run.sizes}) > 1
 
 
-def test_a_weight_that_two_methods_store_differently_is_one_variable(tmp_path):
+def test_a_weight_that_two_methods_store_differently_is_one_variable(tmp_path, monkeypatch):
+    loads = []
+    load = tf.saved_model.load
+    monkeypatch.setattr(tf.saved_model, "load", lambda folder: loads.append(folder) or load(folder))
     model = Autoencoder().eval()
     inputs = ["encode.x:batch,6", "decode.code:batch,4"]
-    result = methods_to_tensorflow(model, ["encode", "decode"], tmp_path / "both", inputs=inputs)
+    result = torch2tf(model, tmp_path / "both", methods=["encode", "decode"], inputs=inputs)
     assert result.passed
+    # For the comparison, too, every weight is there once.
+    assert len(loads) == 1
     assert result.trainable == sum(parameter.numel() for parameter in model.parameters())
     loaded = tf.saved_model.load(str(tmp_path / "both"))
     x = np.random.default_rng(0).standard_normal((3, 6), np.float32)
@@ -146,7 +209,7 @@ def test_a_weight_that_two_methods_store_differently_is_one_variable(tmp_path):
 )
 def test_what_does_not_fit_is_refused(tmp_path, methods, inputs, said):
     with pytest.raises(UsageError, match=said):
-        methods_to_tensorflow(Autoencoder(), methods, tmp_path / "both", inputs=inputs)
+        torch2tf(Autoencoder(), tmp_path / "both", methods=methods, inputs=inputs)
     assert not (tmp_path / "both").exists()
 
 
@@ -171,6 +234,7 @@ def test_tf_serving_warms_every_method_up(tmp_path):
     command = ["torch2tf", source, "--method", "encode", "--method", "decode", "--serving", str(base), *inputs]
     run = CliRunner().invoke(main, [*command, "--sizes", "batch=1,3"])
     assert run.exit_code == 0, run.output
+    assert set(read_manifest(base / "1").signatures) == {"encode", "decode"}
     loaded = tf.saved_model.load(str(base / "1"))
     requests = [record.predict_log.request for record in warm_up(base / "1")]
     shapes = [
@@ -237,7 +301,10 @@ def _random(make):
 @pytest.mark.parametrize("make", [_gpt2, _llama], ids=["gpt2", "llama"])
 def test_decoders_of_transformers(make, tmp_path):
     model = _random(make)
-    assert methods_to_tensorflow(model, ["prefill", "decode"], tmp_path / "lm").passed
+    folder = tmp_path / "shards"
+    model.save_pretrained(folder, max_shard_size="20KB")
+    assert len(list(folder.glob("*.safetensors"))) > 1
+    assert torch2tf(folder, tmp_path / "lm", methods=["prefill", "decode"]).passed
     tokens = torch.randint(3, VOCABULARY, (3, 7))
     # Filled up on the left, as `generate` has it.
     mask = torch.ones_like(tokens)
@@ -253,7 +320,7 @@ def test_decoders_of_transformers(make, tmp_path):
 @pytest.mark.zoo
 def test_an_encoder_decoder_that_reads(tmp_path):
     model = _random(_t5)
-    assert methods_to_tensorflow(model, ["prefill", "decode"], tmp_path / "lm").passed
+    assert torch2tf(model, tmp_path / "lm", methods=["prefill", "decode"]).passed
     source = torch.randint(3, VOCABULARY, (3, 7))
     mask = torch.ones_like(source)
     mask[0, 4:] = 0
@@ -271,7 +338,7 @@ def test_an_encoder_decoder_that_reads(tmp_path):
 @pytest.mark.zoo
 def test_an_encoder_decoder_that_hears(tmp_path):
     model = _random(_whisper)
-    assert methods_to_tensorflow(model, ["prefill", "decode"], tmp_path / "lm").passed
+    assert torch2tf(model, tmp_path / "lm", methods=["prefill", "decode"]).passed
     sound, start = torch.randn(3, 8, 40), torch.ones(3, 1, dtype=torch.int64)
 
     def step(tokens: torch.Tensor) -> torch.Tensor:

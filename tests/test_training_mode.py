@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from tests import training_modules as modules
+from translate import torch2tf
 from translate.cli import main
 from translate.converters import onnx_to_tf, passes
 from translate.converters.metadata import UPDATED
@@ -24,11 +25,14 @@ from translate.converters.onnx_to_tf.export import Program
 from translate.converters.torch_to_onnx import export
 from translate.converters.torch_to_training import export_training
 from translate.errors import UsageError
+from translate.manifest import Signature, read_manifest
 from translate.models.inputs import parse_input
 from translate.models.torch_model import from_module
 from translate.models.training_mode import TrainingModel
 from translate.models.training_signature import TrainingSignature
-from translate.routes import NotEqualError, trainable_to_tensorflow
+from translate.provenance import recall
+from translate.reports.summary import summary
+from translate.routes import NotEqualError
 
 pytestmark = pytest.mark.xdist_group("training_mode")
 
@@ -132,6 +136,17 @@ def test_the_report_says_what_training_is(chance: bool, random: Path, plain: Pat
     compared = [output["name"] for output in report["verdict"]["runs"][-1]["outputs"]]
     assert compared == ["training.output", *(f"training.{name}.updated" for name in names)]
     assert "hardly depends" not in str(report["verdict"]["warnings"])
+    # Gradients are part of the proof: those of the input and of every parameter, at the largest batch.
+    proven = report["gradients"]
+    assert proven["passed"] and proven["sizes"] == {"batch": 13}
+    assert [one["name"] for one in proven["gradients"]] == ["x", *dict(modules.ConvNet().named_parameters())]
+    assert "All 7 gradients in train mode agree." in summary(report).sentences
+    manifest = read_manifest(random if chance else plain)
+    assert manifest.provenance.gradients == proven
+    assert manifest.signatures["training"] == Signature(("x",), ("output",))
+    again = recall(random if chance else plain, "training_modules.py:ConvNet")
+    assert any("training was proven" in note and "is not compared again" in note for note in again.notes)
+    assert "training.output" in [spec["name"] for spec in manifest.provenance.outputs]
 
 
 def test_each_weight_is_one_variable(random: Path) -> None:
@@ -214,7 +229,7 @@ def test_gradients_are_those_of_pytorch(make: Callable[[], nn.Module], specs: li
 def test_buffers_of_all_kinds_are_proven(tmp_path: Path) -> None:
     module = modules.Buffers().eval()
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    result = trainable_to_tensorflow(module, tmp_path / "model", inputs=["x:batch,3,5,5"])
+    result = torch2tf(module, tmp_path / "model", inputs=["x:batch,3,5,5"], trainable=True)
     assert result.passed and result.training is not None
     # The source keeps its mode and its buffers.
     assert not module.training
@@ -226,10 +241,30 @@ def test_buffers_of_all_kinds_are_proven(tmp_path: Path) -> None:
     assert {f"training.{name}.updated" for name in expected} <= compared
 
 
+def test_what_pytorch_detaches_has_no_gradient(tmp_path: Path) -> None:
+    result = torch2tf(modules.Detached(), tmp_path / "model", inputs=["x:batch,4"], trainable=True)
+    assert result.gradients is not None and result.gradients.passed
+
+
+def test_other_gradients_are_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "keep_detached", lambda model: None)
+    made = run(f"{MODULES}:Detached", "--input", "x:batch,4", "--trainable", "-o", tmp_path / "model")
+    assert made.exit_code == NotEqualError.exit_code
+    assert not (tmp_path / "model").exists()
+    assert 'gradients differ in train mode, such as that of "x"' in made.output
+    assert "does not have the gradients of" in made.stderr
+
+
+def test_what_pytorch_cannot_differentiate_is_said(tmp_path: Path) -> None:
+    result = torch2tf(modules.Overwriting(), tmp_path / "model", inputs=["x:batch,4"], trainable=True)
+    assert result.passed and result.gradients is None
+    assert "gradients were not compared: PyTorch cannot differentiate the model" in " ".join(result.notes)
+
+
 def test_statistics_that_stay_are_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Program, "assign", lambda self, name, tensor: None)
     with pytest.raises(NotEqualError) as raised:
-        trainable_to_tensorflow(modules.without_dropout(), tmp_path / "model", inputs=["x:batch,3,6,6"])
+        torch2tf(modules.without_dropout(), tmp_path / "model", inputs=["x:batch,3,6,6"], trainable=True)
     assert not (tmp_path / "model").exists()
     outputs = [output for run in raised.value.result.verdict.runs for output in run.outputs]
     failed = {output.name for output in outputs if not output.passed}
@@ -295,4 +330,4 @@ def test_what_has_no_train_mode_is_refused(tmp_path: Path) -> None:
 
 def test_draws_that_cannot_be_compared_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="multinomial"):
-        trainable_to_tensorflow(modules.Chooser(), tmp_path / "model", inputs=["x:batch,3"])
+        torch2tf(modules.Chooser(), tmp_path / "model", inputs=["x:batch,3"], trainable=True)

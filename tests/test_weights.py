@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from fixtures import data
 from fixtures.digits_cnn import DigitsCNN
 from translate.cli import main
 from translate.errors import OpenError, UsageError
+from translate.manifest import PLACE
 from translate.routes import extract_weights, state_dict, update_weights
 
 pytestmark = pytest.mark.xdist_group("weights")
@@ -44,6 +46,32 @@ class Tied(nn.Module):
         return self.head(self.mix(self.words(ids).mT).mT)
 
 
+class Ordered(nn.Module):
+    """Buffers that TensorFlow's graph is built on, and some that PyTorch does not save."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Linear(3, 3)
+        self.order = nn.Buffer(torch.tensor([2, 0, 1]))
+        self.mask = nn.Buffer(torch.tensor([True, False, True]))
+        self.count = nn.Buffer(torch.tensor(0))
+        self.scale = nn.Buffer(torch.rand(3), persistent=False)
+        self.table = torch.rand(3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.mix(x)[:, self.order] * self.mask * self.scale + self.table
+
+
+@pytest.fixture(scope="module")
+def ordered(tmp_path_factory):
+    """A module with constants, and its SavedModel."""
+    torch.manual_seed(0)
+    module = Ordered().eval()
+    folder = tmp_path_factory.mktemp("weights") / "ordered_tf"
+    translate.torch2tf(module, folder, inputs=["x:batch,3"], verify=False)
+    return module, folder
+
+
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
     """The fixture digits_cnn as a SavedModel."""
@@ -64,6 +92,12 @@ def tied(tmp_path_factory):
 
 def copy(folder, tmp_path):
     return Path(shutil.copytree(folder, tmp_path / "model"))
+
+
+def copy_of(module, state):
+    twin = deepcopy(module)
+    twin.load_state_dict(state)
+    return twin
 
 
 def serve(folder, array):
@@ -192,6 +226,42 @@ def test_tied_weights_that_differ_are_refused(tied, tmp_path):
     with pytest.raises(OpenError, match=r"words\.weight and head\.weight are one weight"):
         update_weights(folder, tmp_path / "new.pt", tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_what_pytorch_does_not_save_stays_as_it_is(ordered, tmp_path):
+    module, folder = ordered
+    state = moved(module.state_dict())
+    state["count"] += 1
+    save_file(state, tmp_path / "new.safetensors")
+    carried = update_weights(folder, tmp_path / "new.safetensors", tmp_path / "other")
+    assert set(carried.weights) == {"mix.weight", "mix.bias"}
+    assert carried.notes == ("not part of the SavedModel's graph, and left out: count",)
+    module = copy_of(module, state)
+    x = np.random.default_rng(0).standard_normal((4, 3), np.float32)
+    np.testing.assert_allclose(serve(tmp_path / "other", x), predict(module, x), rtol=1e-5, atol=1e-6)
+    # And a file of weights is a state_dict.
+    extract_weights(tmp_path / "other", tmp_path / "back.safetensors")
+    assert set(load_file(tmp_path / "back.safetensors")) == {"mix.weight", "mix.bias"}
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_other_constants_are_refused(known, ordered, tmp_path):
+    module, folder = ordered
+    folder = copy(folder, tmp_path)
+    manifest = folder / PLACE
+    content = json.loads(manifest.read_text())
+    assert set(content["constants"]) == {"order", "mask"}
+    state = moved(module.state_dict()) | {"order": torch.tensor([0, 1, 2])}
+    save_file(state, tmp_path / "new.safetensors")
+    if known:
+        with pytest.raises(OpenError, match=r"differs where the SavedModel has constants, not variables: order\n"):
+            update_weights(folder, tmp_path / "new.safetensors")
+    else:
+        # A manifest of an earlier version knows of none.
+        del content["constants"]
+        manifest.write_text(json.dumps(content))
+        carried = update_weights(folder, tmp_path / "new.safetensors")
+        assert carried.notes == ("not part of the SavedModel's graph, and left out: count, mask, order",)
 
 
 def test_a_foreign_saved_model_is_refused(tmp_path):

@@ -125,3 +125,38 @@ class Chooser(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.multinomial(x.softmax(-1), 1) if self.training else x.argmax(-1, keepdim=True)
+
+
+class Detached(nn.Module):
+    """Through one layer no gradient goes, through a rounding that of the identity: float32 [batch, 4] → the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first = nn.Linear(4, 4)
+        self.second = nn.Linear(4, 4)
+        self.frozen = nn.Linear(4, 4)
+        self.norm = nn.BatchNorm1d(4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            target = self.norm(self.frozen(x))
+        x = self.first(x) * target
+        rounded = x + (torch.round(x) - x).detach()
+        result: torch.Tensor = self.second(x.detach()) + rounded
+        return result
+
+
+class Overwriting(nn.Module):
+    """What PyTorch itself cannot differentiate in train mode: float32 [batch, 4] → the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(4))
+        self.decay = nn.Buffer(torch.ones(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = x * self.scale * self.decay
+        if self.training:
+            self.decay.mul_(0.5)
+        return x

@@ -1,6 +1,6 @@
 """Move trained models between PyTorch and TensorFlow, and prove that they still compute the same thing.
 
-`torch2tf(source, output)` writes a SavedModel, `tf2torch(source)` returns a PyTorch module,
+`torch2tf(source, output)` writes a SavedModel, a Keras model or TFLite, `tf2torch(source)` returns a PyTorch module,
 `update_weights(keras_model, module)` carries its weights back into the Keras model, `open_model(source)` opens
 anything that can be run, and `compare(source, target)` of `translate.verify` proves two models equal. Importing this
 package imports no framework.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from translate.models.base import Model, Spec
     from translate.models.distributions import Distribution
     from translate.verify.cases import InputPlan
+    from translate.verify.gradients import GradientVerdict
     from translate.verify.tolerance import Allowed
     from translate.verify.verdict import Verdict
 
@@ -25,35 +26,42 @@ if TYPE_CHECKING:
 _SHOWN = 16
 # Options of the command line that bear on a comparison; the first name files.
 _FILES = ("weights", "sample", "data")
-_OPTIONS = (*_FILES, "input", "sizes", "range", "normal", "uniform", "rtol", "atol")
+_OPTIONS = (*_FILES, "input", "method", "sizes", "range", "normal", "uniform", "rtol", "atol")
 
 
 def provenance(
     source: object,
-    model: Model,
+    models: Mapping[str, Model],
     engine: str,
     verdict: Verdict | None,
     options: Mapping[str, Sequence[str]],
     weights: str | Path | None = None,
+    gradients: GradientVerdict | None = None,
 ) -> Provenance:
-    """Say what is known of a translation of `source`, opened as `model`; reads all its files for their SHA-256."""
-    from translate.reports.schema import finite
-    from translate.reports.sections import spec_report, verdict_report
+    """Say what is known of a translation of `source`; reads all its files for their SHA-256.
 
+    `models` is what it was opened as for each signature, `serving_default` being "".
+    """
+    from translate.reports.schema import finite
+    from translate.reports.sections import gradients_report, spec_report, verdict_report
+    from translate.verify.joined import prefixed
+
+    first = next(iter(models.values()))
     told = None if verdict is None else verdict_report(verdict)
     for run in [] if told is None else told["runs"]:
         for output in run["outputs"]:
             del output["histogram"]
     return Provenance(
         source=_name(source),
-        kind=model.kind,
+        kind=first.kind,
         engine=engine,
-        files={name: _sha256(path) for name, path in _files(source, model, weights).items()},
+        files={name: _sha256(path) for name, path in _files(source, first, weights).items()},
         options={name: list(values) for name, values in options.items() if values},
         versions=package_versions(),
-        inputs=[spec_report(spec) for spec in model.inputs],
-        outputs=[spec_report(spec) for spec in model.outputs],
+        inputs=[spec_report(spec) for name, model in models.items() for spec in prefixed(name, model.inputs)],
+        outputs=[spec_report(spec) for name, model in models.items() for spec in prefixed(name, model.outputs)],
         verdict=finite(told),
+        gradients=None if gradients is None else finite(gradients_report(gradients)),
     )
 
 
@@ -70,6 +78,7 @@ def comparison_options(
     *,
     weights: str | Path | None = None,
     sample: str | Path | None = None,
+    methods: Sequence[str] = (),
 ) -> dict[str, list[str]]:
     """Return what a comparison is asked for as options of the command line, {"sizes": ["batch=1,2"]}."""
     from translate.models.distributions import Normal, Range
@@ -79,6 +88,7 @@ def comparison_options(
         "input": [item if isinstance(item, str) else format_input(item) for item in inputs],
         "weights": [] if weights is None else [Path(weights).name],
         "sample": [] if sample is None else [Path(sample).name],
+        "method": list(methods),
         "rtol": _tolerance_options(rtol),
         "atol": _tolerance_options(atol),
     }
@@ -118,12 +128,12 @@ class Recalled:
     notes: Sequence[str]
 
 
-def recall(folder: Path, source: str | None = None) -> Recalled:
+def recall(folder: Path, source: str | None = None, given: Collection[str] = ()) -> Recalled:
     """Read in the manifest of the SavedModel in `folder` what it was translated from, and find that.
 
     The source is `source`, or what has its name beside `folder`, one folder above, or in the working directory; so are
-    the files that options name. Raises `OpenError` where the manifest does not tell, `UntrustedError` for a factory
-    that nobody named, `UsageError` for a source that is not found.
+    the files that options name. `given` are the options that the user gives anew. Raises `OpenError` where the manifest
+    does not tell, `UntrustedError` for a factory that nobody named, `UsageError` for a source that is not found.
     """
     manifest = read_manifest(folder) if folder.is_dir() else None
     known = None if manifest is None else manifest.provenance
@@ -135,10 +145,12 @@ def recall(folder: Path, source: str | None = None) -> Recalled:
         paths = {name: _beside(name, folder) for name in options.get(option, ())}
         options[option] = [str(path) for path in paths.values() if path is not None]
         missing = ", ".join(name for name, path in paths.items() if path is None)
-        if missing:
+        if missing and option not in given:
             notes.append(
                 f"the first comparison had --{option} {missing}, which is not found: give it, or it is left out"
             )
+    if manifest is not None and "training" in manifest.signatures and not options["method"]:
+        notes.append("the signature training was proven when it was translated, and is not compared again")
     return Recalled(known, source or _find(known, folder), options, notes)
 
 
@@ -218,6 +230,8 @@ def _name(source: object) -> str:
 
 def _files(source: object, model: Model, weights: str | Path | None) -> dict[str, Path]:
     """Return the files that a source is made of, its own first, by their names; of a factory its own file alone."""
+    from translate.models.shards import weight_files
+
     files: dict[str, Path] = {}
     if isinstance(source, str | Path) and Path(source).is_dir():
         inside = [file.relative_to(source) for file in sorted(Path(source).rglob("*")) if file.is_file()]
@@ -226,7 +240,7 @@ def _files(source: object, model: Model, weights: str | Path | None) -> dict[str
         main = _main_file(str(source))
         if main is not None:
             files = {main.name: main, **{name: main.parent / name for name in _external_data(model)}}
-    return files if weights is None else files | {Path(weights).name: Path(weights)}
+    return files if weights is None else files | {file.name: file for file in weight_files(Path(weights))}
 
 
 def _main_file(source: str) -> Path | None:

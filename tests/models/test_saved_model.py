@@ -68,3 +68,29 @@ def test_refuses(folder: Path, tmp_path: Path) -> None:
 def test_a_file_without_variables_of_sessions_is_not_taken_apart(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(saved_model_pb2.SavedModel, "FromString", lambda content: pytest.fail("parsed"))
     assert read_session_graph(folder, "serving_default") is None
+
+
+class Twice(tf.Module):
+    """Keeps a copy of its weight that no function reads, as what Keras's `export` writes does, and a table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = tf.Variable([[2.0]])
+        self.copies = [tf.Variable([[2.0]]), tf.Variable(7)]
+        pairs = tf.lookup.KeyValueTensorInitializer(["a"], [3.0])
+        self.table = tf.lookup.StaticHashTable(pairs, 0.0)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 1], name="x"), tf.TensorSpec([], tf.string, name="key")])
+    def serve(self, x: tf.Tensor, key: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"y": x @ self.weight + self.table.lookup(key)}
+
+
+def test_weights_that_nothing_reads_take_no_memory(tmp_path: Path) -> None:
+    net = Twice()
+    tf.saved_model.save(net, str(tmp_path / "net"), signatures={"serving_default": net.serve})
+    model = open_model(tmp_path / "net")
+    first, whole = model.loaded.copies
+    assert first.read_value().shape == (0,) and first.shape == (1, 1)
+    assert model.loaded.weight.numpy() == 2 and whole.numpy() == 7
+    result = model.run({"x": np.ones((1, 1), "float32"), "key": np.array("a")})
+    assert result["y"].item() == 5

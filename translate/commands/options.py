@@ -22,7 +22,9 @@ def source_options(command: _Command) -> _Command:
         click.option("--unsafe-load", is_flag=True, help="Load pickled models; runs the code that they contain."),
         click.option("--sample", metavar="FILE", help="Example inputs: .npz, .npy, .pt (tensors only)."),
         click.option(
-            "--weights", metavar="FILE", help="Weights for a factory: .safetensors, .pt (tensors only), .weights.h5."
+            "--weights",
+            metavar="FILE",
+            help="Weights for a factory: .safetensors, the index of several (.json), .pt (tensors only), .weights.h5.",
         ),
         click.option(
             "--input",

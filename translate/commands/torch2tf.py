@@ -108,44 +108,36 @@ def torch2tf(
     served = None
     if serving is not None:
         served = Serving(Path(serving), version, serving_config, None if labels is None else Path(labels))
-    others = {"--engine": engine != "native", "--sample": sample, "--rtol": rtol, "--atol": atol}
-    if methods and (refused := [name for name, given in others.items() if given]):
-        raise UsageError(f"--method does not go with {', '.join(refused)}")
-    others = {"--engine": engine != "native", "--serving": serving, "--method": methods}
-    if trainable and (refused := [name for name, given in others.items() if given]):
-        raise UsageError(f"--trainable does not go with {', '.join(refused)}")
     old = check_reports(reports, baseline)
     began = time.perf_counter()
     with show_progress() as progress, quiet_frameworks():
         from translate import routes
-        from translate.routes.formats import check
         from translate.verify.tolerance import parse_tolerance
 
         loaded = time.perf_counter()
-        given = {"--method": methods, "--trainable": trainable, "--quantize": quantize, "--least-snr": least_snr}
-        check(file_format, {**given, "--flex": flex})
         try:
-            common: dict[str, Any] = {"inputs": inputs, "weights": weights, "verify": verify, "force": force}
-            common |= {"plan": plan_of(asked), "progress": progress}
-            if methods:
-                result = routes.methods_to_tensorflow(source, methods, output, serving=served, **common)
-            else:
-                tolerances = {"rtol": parse_tolerance("--rtol", rtol), "atol": parse_tolerance("--atol", atol)}
-                common |= {"sample": sample, "unsafe_load": unsafe_load, **tolerances}
-                if trainable:
-                    result = routes.trainable_to_tensorflow(source, output, **common)
-                else:
-                    result = routes.torch2tf(
-                        source,
-                        output,
-                        engine=engine,
-                        format=file_format,
-                        quantize=quantize,
-                        least_snr=least_snr,
-                        flex=flex,
-                        serving=served,
-                        **common,
-                    )
+            result = routes.torch2tf(
+                source,
+                output,
+                inputs=inputs,
+                sample=sample,
+                weights=weights,
+                methods=methods,
+                trainable=trainable,
+                engine=engine,
+                format=file_format,
+                quantize=quantize,
+                least_snr=least_snr,
+                flex=flex,
+                verify=verify,
+                force=force,
+                serving=served,
+                plan=plan_of(asked),
+                rtol=parse_tolerance("--rtol", rtol),
+                atol=parse_tolerance("--atol", atol),
+                unsafe_load=unsafe_load,
+                progress=progress,
+            )
             failure = None
         except routes.NotEqualError as error:
             result, failure = error.result, error

@@ -41,7 +41,7 @@ _DRAWN = {"sizes": "sizes", "range": "ranges", "normal": "normal", "uniform": "u
 @source_options
 @custom_objects_option
 @click.option("--rename", "renames", metavar="SOURCE=TARGET", multiple=True, help="Two names for one input or output.")
-@click.option("--signature", default="serving_default", show_default=True, help="Which function of SavedModels.")
+@click.option("--signature", help="Which function of SavedModels.  [default: serving_default, or with --manifest all]")
 @graph_options
 @click.option("--via", metavar="RUNTIME", help="Run TARGET by c-api, openvino, or TF Serving at http://...:8501/v1/...")
 @input_options
@@ -49,6 +49,12 @@ _DRAWN = {"sizes": "sizes", "range": "ranges", "normal": "normal", "uniform": "u
     "--edges", default="zeros,ones", show_default=True, help="Of zeros,ones,large,tiny,masked,nan,inf; or none."
 )
 @judge_options
+@click.option(
+    "--least-snr",
+    metavar="DB",
+    type=click.FloatRange(min=0),
+    help="For a quantised TARGET: near by this signal-to-noise ratio is enough.",
+)
 @click.option("--bisect", is_flag=True, help="When they differ, find the first value that does.")
 @click.option("--bisect-dir", metavar="DIR", help="Write what reproduces it there; implies --bisect.")
 @click.option("--grad", is_flag=True, help="Compare gradients and a few optimiser steps too.")
@@ -69,13 +75,14 @@ def verify(
     unsafe_load: bool,
     custom_objects: str | None,
     renames: Sequence[str],
-    signature: str,
+    signature: str | None,
     graph_inputs: Sequence[str],
     graph_outputs: Sequence[str],
     via: str | None,
     edges: str,
     rtol: Sequence[str],
     atol: Sequence[str],
+    least_snr: float | None,
     bisect: bool,
     bisect_dir: str | None,
     grad: bool,
@@ -92,7 +99,8 @@ def verify(
 ) -> int:
     """Compare two models on the same inputs.
 
-    With --manifest, compare what torch2tf wrote with what it came from, once more and with the same options.
+    With --manifest, compare what torch2tf wrote with what it came from, once more and with the same options. Where
+    methods became signatures, each is compared.
 
     SOURCE and TARGET are any two of: what torch2tf takes, a SavedModel folder, .keras, .h5, .pb, .tflite. --input,
     --sample and --weights belong to SOURCE, --signature, --inputs and --outputs to both. Each output may differ by what
@@ -103,12 +111,15 @@ def verify(
     from translate.reports.schema import verify_report
 
     recalled = None
+    methods: Sequence[str] = ()
+    chosen: Sequence[str] = ()
     if manifest is not None:
         from translate.provenance import recall
 
         if target is not None:
             raise UsageError(f"--manifest {manifest} is the target; give no other")
-        recalled = recall(Path(manifest), source)
+        files = {"weights": weights, "sample": sample, "data": asked["data"]}
+        recalled = recall(Path(manifest), source, [name for name, given in files.items() if given])
         source, target = recalled.source, manifest
         inputs = inputs or recalled.options["input"]
         weights = weights or next(iter(recalled.options["weights"]), None)
@@ -116,6 +127,12 @@ def verify(
         rtol, atol = rtol or recalled.options["rtol"], atol or recalled.options["atol"]
         for option, name in _DRAWN.items():
             asked[name] = asked[name] or recalled.options[option]
+        methods = recalled.options["method"]
+    if methods:
+        from translate.signatures import chosen_methods
+
+        for_one = {"--bisect": bisect or bisect_dir, "--grad": grad, "--max-slowdown": max_slowdown}
+        chosen = chosen_methods(methods, signature, {**for_one, "--save-inputs": save_inputs})
     if source is None or target is None:
         raise UsageError("give SOURCE and TARGET, or --manifest DIR")
     old = check_reports(reports, baseline)
@@ -123,8 +140,9 @@ def verify(
         check_folder(Path(folder))
     pin(threads)
     with show_progress() as progress, quiet_frameworks(tensorflow=needs_tensorflow([source, target])):
-        from translate.comparison import Side, Wanted, compare_pair, cut_graphs, open_pair
+        from translate.comparison import Side, Wanted, cut_graphs, open_pair
         from translate.models.align import parse_renames
+        from translate.signatures import compare_pairs, open_method_pairs
         from translate.verify.tolerance import parse_tolerance
 
         start = time.perf_counter()
@@ -138,24 +156,31 @@ def verify(
         )
         plan = plan_of(asked, edges, sample)
         progress("open")
+        function = signature or Side.signature
         sides = [
-            Side(source, inputs, sample, weights, signature, unsafe_load, custom_objects=custom_objects),
-            Side(target, signature=signature, unsafe_load=unsafe_load, via=via, custom_objects=custom_objects),
+            Side(source, inputs, sample, weights, function, unsafe_load, custom_objects=custom_objects),
+            Side(target, signature=function, unsafe_load=unsafe_load, via=via, custom_objects=custom_objects),
         ]
-        pair = open_pair(
-            *cut_graphs(sides, names_in(graph_inputs), names_in(graph_outputs)),
-            renames=parse_renames(renames),
-            placement=placement(device, threads=threads, xla=xla),
-        )
+        notes: list[str] = []
+        how: dict[str, Any] = {
+            "renames": parse_renames(renames),
+            "placement": placement(device, threads=threads, xla=xla),
+            "notes": notes,
+        }
+        if methods:
+            pairs = open_method_pairs(sides[0], sides[1], methods, chosen, plan, **how)
+        else:
+            sides = cut_graphs(sides, names_in(graph_inputs), names_in(graph_outputs))
+            pairs = {"": (open_pair(*sides, **how), plan)}
         if recalled is not None:
             from translate.provenance import source_notes
 
-            pair.notes[:0] = [*recalled.notes, *source_notes(recalled.provenance, source, weights)]
-        found = compare_pair(
-            pair,
-            plan,
+            notes[:0] = [*recalled.notes, *source_notes(recalled.provenance, source, weights)]
+        found = compare_pairs(
+            pairs,
             rtol=parse_tolerance("--rtol", rtol),
             atol=parse_tolerance("--atol", atol),
+            near=least_snr,
             wanted=wanted,
             progress=progress,
         )
@@ -163,7 +188,7 @@ def verify(
         source,
         target,
         found.verdict,
-        tuple(dict.fromkeys(pair.notes)),
+        tuple(dict.fromkeys(notes)),
         time.perf_counter() - start,
         finding=found.finding,
         gradients=found.gradients,
@@ -173,5 +198,6 @@ def verify(
     )
     passed = publish_report(report, reports, as_json, old, show_verify)
     if not found.verdict.passed:
-        raise ParityError(f"{source} and {target} do not compute the same")
+        word = "do not compute the same" if least_snr is None else "are not near"
+        raise ParityError(f"{source} and {target} {word}")
     return 0 if passed else ParityError.exit_code

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 @click.command("update-weights", short_help="Put new weights into a SavedModel.")
 @click.argument("folder", metavar="DIR")
-@click.option("--weights", required=True, metavar="FILE", help="A state_dict: .safetensors, or .pt (tensors only).")
+@click.option(
+    "--weights",
+    required=True,
+    metavar="FILE",
+    help="A state_dict: .safetensors, the index of several (.json), or .pt (tensors only).",
+)
 @click.option("-o", "--output", metavar="DIR", help="Where to write.  [default: in place of DIR]")
 @click.option("--force", is_flag=True, help="Replace an existing SavedModel at --output.")
 def update_weights(folder: str, weights: str, output: str | None, force: bool) -> int:

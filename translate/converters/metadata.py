@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
 # On an initializer: "parameter" or "buffer", as it was in the PyTorch module.
 KIND = "translate.kind"
+# On an initializer from PyTorch that its state_dict does not have: a buffer that is not persistent, a bare tensor.
+UNSAVED = "translate.unsaved"
 # On an initializer with several names in the PyTorch module: the others, with commas between.
 TIED = "translate.tied"
 # On an initializer that came from PyTorch: it goes back with the axes that it had there.
@@ -21,6 +23,8 @@ UPDATED = "translate.updated"
 STRUCTURE = "translate.structure"
 # On what an embedding returns: the index whose row of the weight is not trained.
 PADDING = "translate.padding"
+# On a value that PyTorch detached: no gradient goes through it.
+DETACHED = "translate.detached"
 # On a value that the layout pass stored in another order of axes: that order, axis `k` being `permutation[k]` of the
 # source's, as "0,2,3,1".
 PERMUTATION = "translate.permutation"

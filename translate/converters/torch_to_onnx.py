@@ -8,7 +8,7 @@ import logging
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,8 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import ConstantArgument, OutputKind
 from torch.utils import _pytree as pytree
 
-from translate.converters import torch_numbers
-from translate.converters.metadata import KIND, NAME, PADDING, STRUCTURE, TIED
+from translate.converters import torch_numbers, torch_training
+from translate.converters.metadata import DETACHED, KIND, NAME, PADDING, STRUCTURE, TIED, UNSAVED
 from translate.converters.torch_patches import symbolic_sizes, translation_table
 from translate.converters.torch_recurrence import without_recurrence
 from translate.errors import ExportError
@@ -76,8 +76,9 @@ def _from_program(model: TorchModel, program: ExportedProgram, result: Any) -> i
     )
     exported = written.model
     _mark_padding(exported, written.exported_program or program)
+    _mark_detached(exported, written.exported_program or program)
     _rename_dims(exported, names)
-    _name_initializers(exported, *_weights(model), _names_of_tied(model))
+    _name_initializers(exported, *_weights(model), _names_of_tied(model), state_of(model))
     _name_interface(exported, [spec.name for spec in model.inputs], list(flatten(result)))
     exported.metadata_props[STRUCTURE] = structure_of(result)
     model.exported = written.exported_program
@@ -141,9 +142,13 @@ def _torch_export(
         {axis: _torch_dim(dim, dims) for axis, dim in enumerate(spec.shape or ()) if isinstance(dim, str)}
         for spec in model.inputs
     )
-    with symbolic_sizes(), torch.no_grad():
+    is_trained = model.flat.is_trained
+    with symbolic_sizes(), torch.set_grad_enabled(is_trained):
         # FlatModule's one argument is *tensors.
-        return torch.export.export(model.flat, tuple(example), dynamic_shapes=(shapes,), strict=strict)
+        program = torch.export.export(model.flat, tuple(example), dynamic_shapes=(shapes,), strict=strict)
+    if is_trained:
+        torch_training.detach_no_grad(program)
+    return program
 
 
 def _torch_dim(dim: str, dims: Mapping[str, Any]) -> Any:
@@ -337,7 +342,7 @@ def _torchscript_export(model: TorchModel, module: Any, args: tuple[Any, ...], k
             value.shape = None
     for value, spec in zip(exported.graph.outputs, model.outputs, strict=True):
         value.shape = None if spec.shape is None else ir.Shape(spec.shape)
-    _name_initializers(exported, *_weights(model), _names_of_tied(model))
+    _name_initializers(exported, *_weights(model), _names_of_tied(model), state_of(model))
     _name_interface(exported, [spec.name for spec in model.inputs], outputs)
     exported.metadata_props[STRUCTURE] = model.structure
     return exported
@@ -356,6 +361,14 @@ def _mark_padding(model: ir.Model, program: ExportedProgram) -> None:
     for value in _values(model):
         if value.name in paddings and value.producer() is not None:
             value.metadata_props[PADDING] = str(paddings[value.name])
+
+
+def _mark_detached(model: ir.Model, program: ExportedProgram) -> None:
+    """Mark what `detach()` returns, which in ONNX is nothing but its argument."""
+    detached = {node.name for node in program.graph.nodes if node.target is torch.ops.aten.detach.default}
+    for value in _values(model):
+        if value.name in detached and value.producer() is not None:
+            value.metadata_props[DETACHED] = "yes"
 
 
 def _rename_dims(model: ir.Model, names: Mapping[str, str]) -> None:
@@ -386,13 +399,18 @@ def _weights(model: TorchModel) -> tuple[dict[str, torch.Tensor], dict[str, torc
     )
 
 
+def state_of(model: TorchModel) -> dict[str, Any]:
+    """Return the source's state_dict, by its own names."""
+    state = model.flat.state_dict() if model.program is None else model.program.state_dict
+    return {name.removeprefix("module."): value for name, value in state.items()}
+
+
 def _names_of_tied(model: TorchModel) -> dict[tuple[object, ...], list[str]]:
     """Return all names of each tensor of the source that has several."""
-    state = model.flat.state_dict() if model.program is None else model.program.state_dict
     names: dict[tuple[object, ...], list[str]] = {}
-    for name, tensor in state.items():
+    for name, tensor in state_of(model).items():
         if isinstance(tensor, torch.Tensor) and tensor.numel():
-            names.setdefault(_place(tensor), []).append(name.removeprefix("module."))
+            names.setdefault(_place(tensor), []).append(name)
     return {place: several for place, several in names.items() if len(several) > 1}
 
 
@@ -401,8 +419,9 @@ def _name_initializers(
     parameters: Mapping[str, torch.Tensor],
     buffers: Mapping[str, torch.Tensor],
     tied: Mapping[tuple[object, ...], Sequence[str]],
+    saved: Collection[str],
 ) -> None:
-    """Give initializers the source's names, mark what they are, and keep tied ones once."""
+    """Give initializers the source's names, mark what they are, and keep tied ones once; `saved` is the state_dict."""
     weights = {**buffers, **parameters}
     names = {_place(tensor): name for name, tensor in reversed(weights.items()) if tensor.numel()}
     initializers = model.graph.initializers
@@ -418,6 +437,8 @@ def _name_initializers(
             continue
         _rename(model, value, name)
         value.metadata_props[KIND] = "parameter" if name in parameters else "buffer"
+        if name not in saved:
+            value.metadata_props[UNSAVED] = "yes"
         others = [other for other in tied.get(_place(weights[name]), ()) if other != name] if name in weights else []
         if others:
             value.metadata_props[TIED] = ",".join(others)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from translate.converters.metadata import KIND, STRUCTURE, UPDATED
-from translate.converters.torch_to_onnx import export
+from translate.converters.metadata import KIND, STRUCTURE, UNSAVED, UPDATED
+from translate.converters.torch_to_onnx import export, state_of
 from translate.converters.torch_training import exportable
 from translate.errors import ExportError
 from translate.models.torch_arrays import to_array
@@ -30,7 +30,7 @@ def export_training(model: TrainingModel, inference: ir.Model) -> ir.Model:
         raise ExportError(f"in train mode, torch.export refused the model: {'; '.join(notes)}")
     graph.metadata_props[STRUCTURE] = model.structure
     graph.metadata_props[UPDATED] = ",".join(model.updates)
-    buffers = dict(model.flat.owner.named_buffers())
+    buffers, saved = dict(model.flat.owner.named_buffers()), state_of(model)
     for name in model.updates:
         if name not in graph.graph.initializers:
             # It is written to but not read.
@@ -39,6 +39,8 @@ def export_training(model: TrainingModel, inference: ir.Model) -> ir.Model:
             own = ir.Value(name=name, const_value=tensor, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape))
             graph.graph.register_initializer(own)
             own.metadata_props[KIND] = "buffer"
+            if name not in saved:
+                own.metadata_props[UNSAVED] = "yes"
         for initializers in (graph.graph.initializers, inference.graph.initializers):
             if name in initializers:
                 initializers[name].metadata_props[UPDATED] = name

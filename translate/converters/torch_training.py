@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from types import MethodType
 from typing import Any
 
@@ -17,8 +18,12 @@ import torch
 from onnxscript.function_libs.torch_lib.tensor_typing import TFloat
 from onnxscript.onnx_opset import opset20 as op
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.modules.instancenorm import _InstanceNorm
+
+# A part of a program with its own answer to whether gradients are wanted.
+_WITH_GRADIENTS = torch.ops.higher_order.wrap_with_set_grad_enabled
 
 
 def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
@@ -139,6 +144,22 @@ def exportable(module: nn.Module) -> Iterator[None]:
     finally:
         for part, name in changed:
             delattr(part, name)
+
+
+def detach_no_grad(program: ExportedProgram) -> None:
+    """Detach, in place, what `program` computes within `torch.no_grad()`, of which nothing is left in ONNX.
+
+    torch.export tells of it where gradients are on around it.
+    """
+    graph = program.graph
+    regions = [node for node in graph.nodes if node.target is _WITH_GRADIENTS and node.args[0] is False]
+    for result in [result for region in regions for result in region.users]:
+        with graph.inserting_after(result):
+            detached = graph.call_function(torch.ops.aten.detach.default, (result,))
+        detached.meta = copy(result.meta)
+        result.replace_all_uses_with(detached, delete_user_cb=lambda user, own=detached: user is not own)
+        program.graph_signature.replace_all_uses(result.name, detached.name)
+    program.graph_module.recompile()
 
 
 def _cumulative_batch_norm(self: Any, x: Tensor) -> Tensor:

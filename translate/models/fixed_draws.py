@@ -51,7 +51,7 @@ class _FixedDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return torch.full(args[0], _MIDDLE if kind is _aten.rand else 1.0, **_placement(kwargs))
         if kind in (_aten.rand_like, _aten.randn_like):
             return torch.full_like(args[0], _MIDDLE if kind is _aten.rand_like else 1.0, **_placement(kwargs))
-        if torch.Tag.nondeterministic_seeded in func.tags:
+        if torch.Tag.nondeterministic_seeded in func.tags and _may_drop(func, args, kwargs):
             raise UsageError(f"{func} draws random numbers that have no counterpart in TensorFlow here")
         return func(*args, **kwargs)
 
@@ -59,6 +59,15 @@ class _FixedDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def _dropout(x: torch.Tensor, p: float, train: bool | None = True) -> tuple[torch.Tensor, torch.Tensor]:
     kept = torch.full_like(x, p < 1 or not train, dtype=torch.bool)
     return (x / (1 - p) if train and p < 1 else x * kept), kept
+
+
+def _may_drop(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a kernel that draws does so in this call: one of attention does not where it drops nothing."""
+    places = {argument.name: place for place, argument in enumerate(func._schema.arguments)}
+    if "dropout_p" not in places:
+        return True
+    place = places["dropout_p"]
+    return bool(args[place] if place < len(args) else kwargs.get("dropout_p", 0.0))
 
 
 def _limits(args: tuple[Any, ...], kwargs: dict[str, Any], names: tuple[str, str]) -> tuple[float, float]:

@@ -11,8 +11,9 @@ from typing import Any
 from torch import nn
 
 from translate.errors import OpenError, UsageError
-from translate.models import generation, torch_files
+from translate.models import generation, torch_device, torch_files
 from translate.models.base import Spec
+from translate.models.device import Placement
 from translate.models.inputs import parse_input
 from translate.models.open import load_hugging_face, make_object
 from translate.models.torch_model import TorchModel, from_module
@@ -24,6 +25,7 @@ def open_methods(
     inputs: Sequence[str | Spec] = (),
     *,
     weights: str | Path | None = None,
+    placement: Placement | None = None,
     notes: list[str] | None = None,
 ) -> dict[str, TorchModel]:
     """Open each of `methods` of a module: a live one, `path/file.py:factory`, or a Hugging Face folder.
@@ -31,11 +33,14 @@ def open_methods(
     `inputs` are those of all methods, called `method.name`. A language model of transformers has the methods `prefill`
     and `decode` of `translate.models.generation`, with their inputs. Where a method `prefill` returns `present_x`, the
     input `past_x` of a method `decode` needs no declaration: it is that tensor, of any length `past` where that one
-    had the length `time`.
+    had the length `time`. `placement` says where it is to run.
 
     Raises `OpenError`, and `UsageError` when the module lacks a method or its inputs do not fit.
     """
     module = _module(source, weights, notes)
+    device = None if placement is None else torch_device.prepare(placement)
+    if device is not None:
+        module.to(device)
     known = {}
     if generation.is_language_model(module):
         known = generation.methods(module)
@@ -50,6 +55,7 @@ def open_methods(
             declared = {spec.name for spec in specs}
             specs += [spec for spec in _past(models["prefill"]) if spec.name not in declared]
         models[name] = from_module(view(module, call), specs, notes=notes)
+        models[name].device = device or models[name].device
     return models
 
 

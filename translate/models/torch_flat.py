@@ -28,6 +28,9 @@ class FlatModule(nn.Module):
     argument's name (None: by position) and what it is made of.
     """
 
+    # Whether gradients will be taken, so that what the module computes without them matters.
+    is_trained = False
+
     def __init__(
         self,
         module: Callable[..., Any],

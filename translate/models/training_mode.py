@@ -59,6 +59,7 @@ class TrainingFlat(FlatModule):
     """
 
     updates: tuple[str, ...] | None = None
+    is_trained = True
 
     def call(self, tensors: Sequence[Any]) -> dict[str, torch.Tensor]:
         """Return the outputs by their names, and the new values of buffers by `update_name`, without chance."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +49,10 @@ class TrainingSignature(SavedModel):
         changed = [Spec(one.name, one.variable.dtype.name, tuple(one.read().shape)) for one in self._updated]
         self.outputs = (*self.outputs, *changed)
 
-    def call(self, values: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def apply(self, values: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Run the signature once and return the outputs and the changed variables, which get their values back."""
         with self._restored():
-            results = super().call(values)
+            results = super().apply(values)
             return {**results, **{one.name: one.read() for one in self._updated}}
 
     @contextmanager

@@ -42,7 +42,7 @@ def result_report(
 
     `max_slowdown` is what `timing` is judged by, `replay` the folder or file that the inputs were saved in.
     """
-    measured = _measured(finding, gradients, timing, max_slowdown, replay)
+    measured = _measured(finding, gradients or result.gradients, timing, max_slowdown, replay)
     return {
         "schema": SCHEMA,
         "version": __version__,

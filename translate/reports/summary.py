@@ -98,11 +98,12 @@ def _gradients(report: Report) -> Iterator[str]:
         yield f"The target cannot be differentiated: {gradients['failure']}."
     failed = [gradient for gradient in gradients["gradients"] if not gradient["passed"]]
     every = len(gradients["gradients"])
+    mode = " in train mode" if report.get("training") else ""
     if failed:
         verb = "differs" if len(failed) == 1 else "differ"
-        yield f'{_of(len(failed), every, "gradient")} {verb}, such as that of "{failed[0]["name"]}".'
+        yield f'{_of(len(failed), every, "gradient")} {verb}{mode}, such as that of "{failed[0]["name"]}".'
     elif every:
-        yield f"All {every:,} gradients agree." if every > 1 else "The gradient agrees."
+        yield f"All {every:,} gradients{mode} agree." if every > 1 else f"The gradient{mode} agrees."
     curve = gradients["curve"]
     if curve is not None:
         yield "The loss falls alike on both sides." if curve["passed"] else "The loss curves part."

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from translate.errors import CannotTranslateError, Problem, UsageError
 from translate.graphs import to_onnx
+from translate.provenance import comparison_options, provenance, write_provenance
 from translate.publish import publish, staging
+from translate.routes.constants import record_constants
+from translate.routes.destination import default_output, serving_version
 from translate.routes.formats import count_weights
-from translate.routes.joined import joined, prefixed
 from translate.routes.result import NotEqualError, Result, Stages, size_on_disk, source_label
-from translate.routes.to_tensorflow import default_output, serving_version
+from translate.verify.joined import joined, prefixed
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
     from translate.comparison import Pair
-    from translate.models.base import Model, Spec
-    from translate.models.torch_model import TorchModel
+    from translate.models.base import Spec
     from translate.serving import Serving
     from translate.verify.cases import InputPlan
 
@@ -69,14 +69,17 @@ def methods_to_tensorflow(
             from translate.models.saved_model import SavedModel
 
             gc.collect()
-            targets = {name: SavedModel(built, name) for name in methods}
-        compared = {
-            name: (*_compared(models[name], targets[name], plan, notes), graph) for name, graph in originals.items()
-        }
+            first = SavedModel(built, methods[0])
+            targets = {name: SavedModel(built, name, loaded=first.loaded) for name in methods}
+        from translate.comparison import Pair, compare_pair
+        from translate.signatures import plan_for
+
+        compared: dict[str, tuple[Pair, InputPlan, ir.Model]] = {}
+        for name, model in models.items():
+            pair = Pair(model, targets[name], {spec.name: spec.name for spec in model.inputs}, notes)
+            compared[name] = pair, plan_for(model, plan), originals[name]
         verdict = None
         if verify:
-            from translate.comparison import compare_pair
-
             with stage("verify"):
                 verdict = joined(
                     {
@@ -86,15 +89,18 @@ def methods_to_tensorflow(
                 )
         proven = verdict is None or verdict.passed
         trainable, frozen = count_weights(targets[methods[0]].loaded)
-        size = size_on_disk(built)
         if proven:
             with stage("publish"):
+                record_constants(built, originals.values())
+                options = comparison_options(inputs, plan, None, None, weights=weights, methods=methods)
+                write_provenance(built, provenance(source, models, "native", verdict, options, weights))
                 if serving is None:
                     publish(built, destination)
                 else:
                     from translate.serving.release import release_methods
 
                     destination = release_methods(serving, built, compared, notes)
+        size = size_on_disk(destination if proven else built)
     result = Result(
         command="torch2tf",
         format="saved_model",
@@ -134,19 +140,3 @@ def _lower(graphs: Mapping[str, ir.Model], built: Path, stage: Stages, notes: li
     with stage("lower"):
         onnx_to_tf.save_methods(graphs, built)
     return transposes
-
-
-def _compared(model: TorchModel, target: Model, plan: InputPlan | None, notes: list[str]) -> tuple[Pair, InputPlan]:
-    """Return what is compared, and the part of `plan` that is for this method."""
-    from translate.comparison import Pair
-    from translate.verify.cases import InputPlan
-
-    plan = plan or InputPlan()
-    # Not every method has every dimension and every input.
-    known = {spec.name for spec in model.inputs}
-    own = replace(
-        plan,
-        sizes={name: sizes for name, sizes in plan.sizes.items() if name in model.symbols},
-        distributions={name: drawn for name, drawn in plan.distributions.items() if name in known},
-    )
-    return Pair(model, target, {name: name for name in known}, notes), own

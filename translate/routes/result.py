@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from translate.models.base import Spec
     from translate.verify import Verdict
     from translate.verify.cases import InputPlan
+    from translate.verify.gradients import GradientVerdict
 
 Engine = Literal["native", "onnx2tf"]
 
@@ -35,7 +36,8 @@ class Result:
     disk; `trainable` and `frozen` the number of values in its trainable and its other weights; `transposes` how many
     transposes of activations are left (None where nobody counts); `seconds` the time of each stage. On the way to
     PyTorch, `route` is "layers" or "graph", and `by_graph` says of each Keras layer that went by its graph all the same
-    why that was. `training` is set where the result has a signature `training`.
+    why that was. `training` is set where the result has a signature `training`, and `gradients` where its gradients
+    were compared.
     """
 
     command: str
@@ -56,18 +58,21 @@ class Result:
     route: str | None = None
     by_graph: Mapping[str, str] = field(default_factory=dict)
     training: Training | None = None
+    gradients: GradientVerdict | None = None
 
     @property
     def passed(self) -> bool:
         """Whether nothing speaks against the result: it was proven, or nobody asked for a proof."""
-        return self.verdict is None or self.verdict.passed
+        return all(proof is None or proof.passed for proof in (self.verdict, self.gradients))
 
 
 class NotEqualError(ParityError):
     """The result does not compute what the source does; `result` tells how far they are apart."""
 
     def __init__(self, result: Result) -> None:
-        super().__init__(f"the result does not compute the same as {result.source}; nothing was written")
+        same = result.verdict is not None and result.verdict.passed
+        what = "have the gradients of" if same else "compute the same as"
+        super().__init__(f"the result does not {what} {result.source}; nothing was written")
         self.result = result
 
 
@@ -94,7 +99,7 @@ def source_label(source: object) -> str:
     return str(source) if isinstance(source, str | Path) else type(source).__name__
 
 
-def with_sample(plan: InputPlan | None, sample: str | Path | None, seed: int) -> InputPlan:
+def with_sample(plan: InputPlan | None, sample: str | Path | None, seed: int = 0) -> InputPlan:
     """Return `plan`, two seeds where there is none, with a sample file's inputs in addition."""
     from translate.verify.cases import InputPlan
 

@@ -12,10 +12,12 @@ from translate.errors import CannotTranslateError, UsageError
 from translate.manifest import update_name
 from translate.provenance import comparison_options, provenance, write_provenance
 from translate.publish import publish, staging
+from translate.routes.constants import record_constants
+from translate.routes.destination import default_output
 from translate.routes.formats import count_weights
-from translate.routes.joined import joined
+from translate.routes.inference import name_inputs
 from translate.routes.result import NotEqualError, Result, Stages, Training, size_on_disk, source_label, with_sample
-from translate.routes.to_tensorflow import default_output, name_inputs
+from translate.verify.joined import joined
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from translate.models.training_mode import TrainingModel
     from translate.verify import Verdict
     from translate.verify.cases import InputPlan
+    from translate.verify.gradients import GradientVerdict
     from translate.verify.tolerance import Allowed
 
 
@@ -40,7 +43,6 @@ def trainable_to_tensorflow(
     plan: InputPlan | None = None,
     rtol: Allowed = None,
     atol: Allowed = None,
-    seed: int = 0,
     unsafe_load: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Result:
@@ -48,8 +50,9 @@ def trainable_to_tensorflow(
 
     `training` computes what the module does after `train()`: dropout is random, BatchNorm goes by the batch, and the
     buffers that PyTorch would write to change, in the variables that `serving_default` reads. It is proven with every
-    random draw fixed on both sides: its outputs, and those buffers after one call. All arguments are those of
-    `torch2tf`. Raises what that raises, and `UsageError` for a source that is recorded in one mode.
+    random draw fixed on both sides: its outputs, those buffers after one call, and the gradients of its outputs with
+    respect to every input and parameter. All arguments are those of `torch2tf`. Raises what that raises, and
+    `UsageError` for a source that is recorded in one mode.
     """
     label = source_label(source)
     destination = Path(default_output(source) if output is None else output)
@@ -61,7 +64,7 @@ def trainable_to_tensorflow(
         with stage("export"):
             modes = _export(own, trained, notes)
         options = comparison_options(inputs, plan, rtol, atol, weights=weights, sample=sample)
-        plan = with_sample(plan, sample, seed)
+        plan = with_sample(plan, sample)
         # In the staging folder, with which it goes.
         fixed = built.with_name("fixed")
         transposes, is_random = _lower(modes, built, fixed, stage, notes)
@@ -72,18 +75,24 @@ def trainable_to_tensorflow(
             gc.collect()
             target = SavedModel(built)
             training = TrainingSignature(fixed if is_random else built)
-        verdict = None
+        verdict, gradients = None, None
         if verify:
             with stage("verify"):
                 usual = _compare(modes.inference, target, plan, rtol, atol, notes)
-                in_training = _compare(modes.training, training, _for_training(plan, trained), rtol, atol, notes)
+                training_plan = _for_training(plan, trained)
+                in_training = _compare(modes.training, training, training_plan, rtol, atol, notes)
                 verdict = joined({"": usual, "training": _without_state(in_training, trained.updates)})
-        proven = verdict is None or verdict.passed
+            if verdict.passed:
+                with stage("gradients"):
+                    gradients = _compare_gradients(modes.training, training, training_plan, trained.updates, notes)
+        proven = all(proof is None or proof.passed for proof in (verdict, gradients))
         trainable, frozen = count_weights(target.loaded)
         model = modes.inference.model
         if proven:
             with stage("publish"):
-                write_provenance(built, provenance(source, model, "native", verdict, options, weights))
+                record_constants(built, [modes.inference.original, modes.training.original])
+                models = {"": model, "training": modes.training.model}
+                write_provenance(built, provenance(source, models, "native", verdict, options, weights, gradients))
                 publish(built, destination)
         size = size_on_disk(destination if proven else built)
     result = Result(
@@ -103,6 +112,7 @@ def trainable_to_tensorflow(
         verdict=verdict,
         seconds=stage.seconds,
         training=Training(trained.updates, is_random),
+        gradients=gradients,
     )
     if not proven:
         raise NotEqualError(result)
@@ -191,6 +201,29 @@ def _compare(mode: _Mode, target: Model, plan: InputPlan, rtol: Allowed, atol: A
     pair = Pair(mode.model, target, mode.aliases, notes)
     rtol, atol = _known(rtol, mode.model), _known(atol, mode.model)
     return compare_pair(pair, plan, rtol=rtol, atol=atol, graph=mode.original).verdict
+
+
+def _compare_gradients(
+    mode: _Mode, target: Model, plan: InputPlan, updates: Sequence[str], notes: list[str]
+) -> GradientVerdict | None:
+    """Differentiate what train mode returns, at the largest sizes; None, and a note, where PyTorch itself cannot."""
+    from translate.comparison import Pair, input_bounds, make_cases
+    from translate.verify.gradients import compare_gradients
+
+    pair = Pair(mode.model, target, mode.aliases, notes)
+    # In a small batch a batch normalisation has next to no gradient.
+    *_, case = make_cases(pair, plan, input_bounds(mode.original, pair))
+    changed = {update_name(name) for name in updates}
+    returned = [spec.name for spec in mode.model.outputs if spec.name not in changed]
+    try:
+        found = compare_gradients(mode.model, target, case, outputs=returned, steps=0)
+    except UsageError as error:
+        notes.append(f"gradients were not compared: {error}")
+        return None
+    if not found.gradients and not found.failure:
+        notes.append("gradients were not compared: nothing that train mode returns has any")
+        return None
+    return found
 
 
 def _known(allowed: Allowed, model: Model) -> Allowed:

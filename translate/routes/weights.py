@@ -14,6 +14,7 @@ import numpy as np
 from translate.errors import OpenError, UsageError
 from translate.manifest import Manifest, Parameter, read_manifest
 from translate.publish import publish, staging
+from translate.routes.constants import check_constants
 
 if TYPE_CHECKING:
     from translate.models.base import Array
@@ -41,8 +42,9 @@ def update_weights(
 
     `weights` is a `.safetensors`, or a `.pt` that holds tensors only. The SavedModel is written to `output`, or takes
     the place of the old one when that is None, whole or not at all. Graph and signatures stay as they are.
-    Raises `OpenError` when the folder has no manifest, or when names, shapes or dtypes do not fit: all of them in one
-    report; `UsageError` when `output` cannot be written.
+    Raises `OpenError` when the folder has no manifest, when names, shapes or dtypes do not fit: all of them in one
+    report, or where the weights differ in what is a constant of the graph; `UsageError` when `output` cannot be
+    written.
     """
     from translate.models import torch_files
     from translate.models.torch_arrays import to_array
@@ -56,11 +58,14 @@ def update_weights(
     arrays = {name: partial(to_array, tensor) for name, tensor in state.items()}
     _check(manifest, checkpoint, {name: tuple(tensor.shape) for name, tensor in state.items()}, Path(weights))
     _check_tied(manifest, arrays)
+    check_constants(manifest, arrays, Path(weights))
+    given = {name: first for name, one in manifest.parameters.items() if (first := _first(name, one, arrays))}
     values = {
-        parameter.variable: partial(_stored, arrays[_first(name, parameter, arrays)], parameter, checkpoint)
-        for name, parameter in manifest.parameters.items()
+        manifest.parameters[name].variable: partial(_stored, arrays[first], manifest.parameters[name], checkpoint)
+        for name, first in given.items()
     }
-    foreign = sorted(set(state) - set(names))
+    constant = {one for name, known in manifest.constants.items() for one in (name, *known.tied)}
+    foreign = sorted(set(state) - set(names) - constant)
     if foreign:
         notes.append(f"not part of the SavedModel's graph, and left out: {torch_files.some(foreign)}")
     destination = folder if output is None else Path(output)
@@ -71,7 +76,8 @@ def update_weights(
         # What was proven of the old weights says nothing of these.
         replace(manifest, provenance=None).write(built)
         publish(built, destination)
-    return Carried(destination, tuple(names), tuple(notes))
+    carried = (one for name in given for one in (name, *manifest.parameters[name].tied))
+    return Carried(destination, tuple(carried), tuple(notes))
 
 
 def extract_weights(
@@ -99,7 +105,8 @@ def extract_weights(
 def state_dict(folder: str | Path, checkpoint: str | Path | None = None) -> dict[str, Array]:
     """Return the weights of a SavedModel that `torch2tf` wrote as arrays, by PyTorch's names and with its axes.
 
-    `checkpoint` is that of `extract_weights`. A tied weight stands under each of its names. Raises `OpenError`.
+    `checkpoint` is that of `extract_weights`. A tied weight stands under each of its names, and what the source's
+    state_dict does not have is left out. Raises `OpenError`.
     """
     folder = Path(folder)
     manifest = _manifest(folder)
@@ -109,7 +116,11 @@ def state_dict(folder: str | Path, checkpoint: str | Path | None = None) -> dict
         from translate.models.torch_files import some
 
         raise OpenError(f"{place.prefix} lacks {len(missing)} variables of {folder}: {some(missing)}")
-    return {name: _original(place.read(parameter.variable), parameter) for name, parameter in _by_name(manifest)}
+    return {
+        name: _original(place.read(parameter.variable), parameter)
+        for name, parameter in _by_name(manifest)
+        if parameter.saved
+    }
 
 
 def _manifest(folder: Path) -> Manifest:
@@ -134,9 +145,9 @@ def _by_name(manifest: Manifest) -> Iterator[tuple[str, Parameter]]:
             yield one, parameter
 
 
-def _first(name: str, parameter: Parameter, known: Mapping[str, Any]) -> str:
+def _first(name: str, parameter: Parameter, known: Mapping[str, Any]) -> str | None:
     # A safetensors file has a tied weight once, under any of its names.
-    return next(one for one in (name, *parameter.tied) if one in known)
+    return next((one for one in (name, *parameter.tied) if one in known), None)
 
 
 def _check(manifest: Manifest, checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]], path: Path) -> None:
@@ -149,7 +160,8 @@ def _check(manifest: Manifest, checkpoint: Checkpoint, shapes: Mapping[str, tupl
         order = range(len(stored)) if parameter.permutation is None else np.argsort(parameter.permutation)
         shape = tuple(stored[axis] for axis in order)
         given = [one for one in (name, *parameter.tied) if one in shapes]
-        expected |= dict.fromkeys(given or [name], shape)
+        if given or parameter.saved:
+            expected |= dict.fromkeys(given or [name], shape)
     check_fit(path, "the SavedModel", expected, shapes)
 
 

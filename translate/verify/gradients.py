@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 
 from translate.errors import UsageError, in_a_line
-from translate.models.base import Array, Gradients, Model
+from translate.models.base import Array, Gradients, Model, Spec
 from translate.models.inputs import numpy_dtype
 from translate.models.perturb import is_floating
 from translate.verify.cases import Case
@@ -90,11 +90,14 @@ class GradientVerdict:
         return not self.failure and bool(self.gradients) and agree
 
 
-def compare_gradients(source: Model, target: Model, case: Case, *, steps: int = 5) -> GradientVerdict:
+def compare_gradients(
+    source: Model, target: Model, case: Case, *, outputs: Sequence[str] | None = None, steps: int = 5
+) -> GradientVerdict:
     """Differentiate one loss on both sides with respect to every floating-point input and every parameter they share.
 
-    The loss is the sum of each floating-point output times fixed random weights. A plain sum would not do: that of a
-    softmax is always one and that of a layer normalisation always zero, whose gradients are nothing but rounding.
+    The loss is the sum of each floating-point output, of all or of `outputs`, times fixed random weights. A plain sum
+    would not do: that of a softmax is always one and that of a layer normalisation always zero, whose gradients are
+    nothing but rounding.
     Then `steps` steps of gradient descent on the mean squared distance from a random goal are taken on both sides; the
     models stay as they are.
 
@@ -106,11 +109,12 @@ def compare_gradients(source: Model, target: Model, case: Case, *, steps: int = 
 
     Raises `UsageError` when one of the models has no gradients at all, or the source cannot be differentiated.
     """
-    outputs = _real_outputs(source)
-    left_out = [f'output "{s.name}" is {s.dtype}: it has no gradient' for s in source.outputs if s.name not in outputs]
+    asked = [spec for spec in source.outputs if outputs is None or spec.name in outputs]
+    real = _real_outputs(source, asked)
+    left_out = [f'output "{spec.name}" is {spec.dtype}: it has no gradient' for spec in asked if spec.name not in real]
     seed = case.seed or 0
     verdict = GradientVerdict(seed, dict(case.sizes), notes=tuple(left_out))
-    loss = _WeightedSum(outputs, seed)
+    loss = _WeightedSum(real, seed)
     ours = source.gradients(copies(case.feeds), loss)
     if ours is None:
         raise _without_gradients(source)
@@ -128,22 +132,22 @@ def compare_gradients(source: Model, target: Model, case: Case, *, steps: int = 
     if not trained or not steps:
         return verdict
     try:
-        return replace(verdict, curve=compare_descent(source, target, case, outputs, trained, steps))
+        return replace(verdict, curve=compare_descent(source, target, case, real, trained, steps))
     except TargetError as error:
         return replace(verdict, failure=in_a_line(error.__cause__ or error))
 
 
 def check_differentiable(source: Model, target: Model) -> None:
     """Raise `UsageError` where it is plain from the start that gradients cannot be compared."""
-    _real_outputs(source)
+    _real_outputs(source, source.outputs)
     for model in (source, target):
         if not model.differentiable:
             raise _without_gradients(model)
 
 
-def _real_outputs(source: Model) -> dict[str, str]:
-    """Return the dtypes of the outputs that have gradients, by name."""
-    outputs = {spec.name: spec.dtype for spec in source.outputs if _is_real(spec.dtype)}
+def _real_outputs(source: Model, asked: Sequence[Spec]) -> dict[str, str]:
+    """Return the dtypes of the outputs that have gradients, of those that are `asked` for, by name."""
+    outputs = {spec.name: spec.dtype for spec in asked if _is_real(spec.dtype)}
     if not outputs:
         raise UsageError(f"the {source.kind} has no floating-point output to differentiate")
     return outputs
@@ -277,7 +281,9 @@ def _tolerance(value: Array, noise: Noise | None, greatest: float) -> Tolerance:
     limits = calibrated(value, noise)
     unit = ULPS * float(ml_dtypes.finfo(value.dtype).eps)
     if not np.any(value != 0):
-        return Tolerance("calibrated", maximum=unit * greatest, rms=unit * greatest)
+        # Where all of its kind are zero, nothing may differ.
+        least = unit * greatest or float(ml_dtypes.finfo(value.dtype).tiny)
+        return Tolerance("calibrated", maximum=least, rms=least)
     exact = widened(value)
     rms = root_mean_square(np.abs(exact[np.isfinite(exact)]))
     return replace(limits, maximum=max(limits.maximum, unit * largest(exact)), rms=max(limits.rms, unit * rms))

@@ -14,13 +14,13 @@ from translate.converters.lowering import Interpreter
 from translate.converters.lowering.bind import Form
 from translate.converters.lowering.interpret import LARGEST_HOST_BYTES
 from translate.converters.lowering.table import opset_of
-from translate.converters.metadata import KIND, ORIGIN, PERMUTATION, STRUCTURE, other_names, source_name
+from translate.converters.metadata import KIND, ORIGIN, PERMUTATION, STRUCTURE, UNSAVED, other_names, source_name
 from translate.converters.onnx_to_tf.dtypes import tf_dtype
 from translate.converters.onnx_to_tf.lowerings import TABLE
 from translate.converters.onnx_to_tf.target import TensorFlowTarget, scope_name, static_shape
 from translate.converters.weights import weights
 from translate.errors import Problem, UnsupportedError
-from translate.manifest import Manifest, Parameter, Permutation, Value
+from translate.manifest import Manifest, Parameter, Permutation, Signature, Value
 
 # Attributes of the loaded object that weights may not take the place of.
 RESERVED = frozenset({"signatures", "graph_debug_info", "variables", "trainable_variables", "tensorflow_version"})
@@ -75,9 +75,12 @@ def save_methods(models: Mapping[str, ir.Model], directory: Path) -> None:
     for name, function in functions.items():
         setattr(root, name, function)
     tf.saved_model.save(root, str(directory), signatures=functions)
-    # Of a weight that several read, the first says how it is stored.
-    written = [manifest(program).parameters for program in reversed(programs.values())]
-    Manifest(parameters={name: one for part in written for name, one in part.items()}).write(directory)
+    known = {name: manifest(program) for name, program in programs.items()}
+    Manifest(
+        # Of a weight that several read, the first says how it is stored.
+        parameters={name: one for part in reversed(known.values()) for name, one in part.parameters.items()},
+        signatures={name: Signature(part.inputs, part.outputs, part.values) for name, part in known.items()},
+    ).write(directory)
 
 
 def module(model: ir.Model) -> Any:
@@ -200,9 +203,15 @@ def manifest(program: Program) -> Manifest:
 
     Left out are values that no tensor is: those known while translating, lists, and what is inside a loop or a branch.
     """
+    # Of a graph that is not PyTorch's nobody knows; here, what PyTorch does not know is a large constant.
+    told = any(KIND in value.metadata_props for value in program.variables)
     parameters = {
         str(value.name): Parameter(
-            variable.name.removesuffix(":0"), _permutation(value), variable.trainable, other_names(value)
+            variable.name.removesuffix(":0"),
+            _permutation(value),
+            variable.trainable,
+            other_names(value),
+            UNSAVED not in value.metadata_props and (KIND in value.metadata_props or not told),
         )
         for value, variable in program.variables.items()
     }

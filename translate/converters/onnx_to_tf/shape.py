@@ -10,7 +10,7 @@ import tensorflow as tf
 from translate.converters.onnx_to_tf.draws import draws
 from translate.converters.onnx_to_tf.dtypes import tf_dtype
 from translate.converters.onnx_to_tf.shapes import dims, entries, product, rank, vector
-from translate.converters.onnx_to_tf.table import lower
+from translate.converters.onnx_to_tf.table import FUSED, lower
 from translate.converters.operators.shape import constant
 
 Either: TypeAlias = tf.Tensor | np.ndarray
@@ -201,6 +201,12 @@ def eye_like(input: tf.Tensor, *, dtype: int | None = None, k: int = 0) -> tf.Te
 def identity(input: list[Any] | tf.Tensor | np.ndarray) -> Any:
     """Return `input`: a tensor, a sequence or an optional."""
     return input
+
+
+@lower("StopGradient", domain=FUSED)
+def stop_gradient(x: tf.Tensor) -> tf.Tensor:
+    """Return `x`, through which no gradient goes."""
+    return tf.stop_gradient(x)
 
 
 @lower("Dropout", deterministic=False)

@@ -15,7 +15,7 @@ from translate.converters.onnx_to_tf import export
 from translate.converters.onnx_to_tf.draws import Draws, FixedDraws, GeneratorDraws, drawing_from
 from translate.converters.onnx_to_tf.export import Program
 from translate.errors import UnsupportedError
-from translate.manifest import Manifest, update_name
+from translate.manifest import Manifest, Signature, update_name
 
 TRAINING = "training"
 
@@ -78,8 +78,7 @@ class Trainable:
         root.training = self._function(FixedDraws())
         export.hang_variables(root, self._variables())
         tf.saved_model.save(root, str(directory), signatures={TRAINING: root.training})
-        known = Manifest(inputs=[spec.name for spec in self._training.specs()], outputs=self._returned())
-        self._with_training(known).write(directory)
+        self._with_training(Manifest()).write(directory)
 
     def _refuse_constants(self, inference: ir.Model, training: ir.Model) -> None:
         """Raise `UnsupportedError` where a weight that changes is one that must be known while translating."""
@@ -112,8 +111,9 @@ class Trainable:
         return export.named_variables({"": self._inference, TRAINING: self._training})
 
     def _with_training(self, known: Manifest) -> Manifest:
-        """Add to a manifest the weights that only train mode reads, and which of them it changes."""
+        """Add to a manifest the signature, the weights that only it reads, and which of them it changes."""
         # Of a weight that both read, the first graph says how it is stored.
         programs = (self._training, self._inference)
         parameters = {name: one for program in programs for name, one in export.manifest(program).parameters.items()}
-        return replace(known, parameters=parameters, updated=tuple(self._updates.values()))
+        own = Signature([spec.name for spec in self._training.specs()], self._returned())
+        return replace(known, parameters=parameters, updated=tuple(self._updates.values()), signatures={TRAINING: own})

@@ -11,6 +11,7 @@ from translate.converters.lowering.table import as_problem, opset_of
 from translate.converters.metadata import NAME, source_name
 from translate.converters.passes.activations import find_activations
 from translate.converters.passes.attention import find_attention
+from translate.converters.passes.detach import keep_detached
 from translate.converters.passes.embedding import keep_padding
 from translate.converters.passes.fold import fold
 from translate.converters.passes.kernels import store_kernels
@@ -42,6 +43,7 @@ def prepare(model: ir.Model) -> PassReport:
     Raises `UnsupportedError` when the opset cannot be raised, and `CannotTranslateError` when the layout of a node
     cannot be decided.
     """
+    keep_detached(model)
     notes = _simplify(model)
     layout = channels_last(model)
     if layout.unknown_rank:

@@ -228,6 +228,11 @@ def _elementwise(node: ir.Node, tensor: Tensor, opset: int) -> Move | None:
     return _broadcast(node, tensor, range(len(node.inputs)))
 
 
+@_rule("StopGradient", domain=FUSED)
+def _stop_gradient(node: ir.Node, tensor: Tensor, opset: int) -> Move | None:
+    return Move({0: tensor.perm}, {0: tensor.perm})
+
+
 @_rule("DynamicQuantizeLinear")
 def _dynamic_quantize(node: ir.Node, tensor: Tensor, opset: int) -> Move | None:
     return Move({0: tensor.perm}, {0: tensor.perm})
