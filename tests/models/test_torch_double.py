@@ -36,9 +36,11 @@ class Reaching(nn.Module):
         super().__init__()
         self.part = nn.Linear(6, 6)
         self.other = nn.Linear(6, 6)
+        self.kernel = nn.Conv1d(1, 1, 3, padding=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return nn.functional.linear(self.other(x), self.part.weight)
+        y = nn.functional.conv1d(self.other(x).unsqueeze(1), self.kernel.weight, self.kernel.bias, padding=1)
+        return nn.functional.linear(y.squeeze(1), self.part.weight)
 
 
 def exported(module: nn.Module) -> torch.export.ExportedProgram:

@@ -8,7 +8,7 @@ because some modules, nn.LSTM for one, compare the dtypes of their weights and i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -20,13 +20,20 @@ _NARROW = (torch.float16, torch.bfloat16, torch.float32)
 
 
 @contextmanager
-def double_arithmetic() -> Iterator[None]:
-    """Compute all of PyTorch's operators in float64, new tensors included."""
+def double_arithmetic(*, above_autograd: bool = False) -> Iterator[None]:
+    """Compute all of PyTorch's operators in float64, new tensors included.
+
+    With `above_autograd` results can be differentiated, and other modes meet the operators that composite ones are
+    made of. The operands of a convolution, among others, then have to be of one dtype already, as those of a copy
+    in float64 are.
+    """
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     mode = _DoubleArithmetic()  # type: ignore[no-untyped-call]
+    # Above autograd, composite operators compare the dtypes of their operands before the mode meets them.
+    below = nullcontext() if above_autograd else torch._C._AutoDispatchBelowAutograd()
     try:
-        with mode:
+        with below, mode:
             yield
     finally:
         torch.set_default_dtype(before)

@@ -87,7 +87,7 @@ def _on_copy(
     wide = {name: a.astype(np.float64) if is_floating(a.dtype) else a for name, a in feeds.items()}
     try:
         flat, tensors = model.flat.doubled(), model.upload(wide)
-        with double_arithmetic():
+        with double_arithmetic(above_autograd=True):
             return work(flat, tensors)
     except (RuntimeError, TypeError, ValueError, AssertionError, UsageError):
         # Not every operator has a kernel for float64.

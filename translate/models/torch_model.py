@@ -161,7 +161,7 @@ class TorchModel(Model):
         if not self.flat.needs_copy:
             return self.flat.call_double(tensors)
         self._double = self._double or self.flat.doubled()
-        with double_arithmetic():
+        with double_arithmetic(above_autograd=True):
             return self._double.call(tensors)
 
     def run_perturbed(self, feeds: Mapping[str, Array], seed: int) -> dict[str, Array]:
