@@ -131,7 +131,15 @@ def test_the_manifest_tells_of_every_method(char_lm):
     assert "logits" in manifest.signatures["decode"].values
 
 
-def test_every_method_can_be_compared_again(tmp_path):
+def count_loads(monkeypatch):
+    """Return a list that grows by each SavedModel that TensorFlow loads."""
+    loads = []
+    load = tf.saved_model.load
+    monkeypatch.setattr(tf.saved_model, "load", lambda folder: loads.append(folder) or load(folder))
+    return loads
+
+
+def test_every_method_can_be_compared_again(tmp_path, monkeypatch):
     folder, source = tmp_path / "both", f"{__file__}:Autoencoder"
     inputs = ["encode.x:batch,6", "decode.code:batch,4"]
     plan = InputPlan(sizes={"batch": [2]}, seeds=(0,))
@@ -142,8 +150,10 @@ def test_every_method_can_be_compared_again(tmp_path):
         return CliRunner().invoke(main, command)
 
     assert verify().exit_code == UntrustedError.exit_code
+    loads = count_loads(monkeypatch)
     again = verify(source, "--json")
     assert again.exit_code == 0, again.output
+    assert len(loads) == 1
     report = json.loads(again.stdout)
     compared = [(output["name"], run["sizes"]) for run in report["verdict"]["runs"] for output in run["outputs"]]
     assert compared == [("encode.output", {"batch": 2}), ("decode.output", {"batch": 2})]
@@ -173,9 +183,7 @@ def test_the_verdict_has_every_method_at_several_sizes(char_lm):
 
 
 def test_a_weight_that_two_methods_store_differently_is_one_variable(tmp_path, monkeypatch):
-    loads = []
-    load = tf.saved_model.load
-    monkeypatch.setattr(tf.saved_model, "load", lambda folder: loads.append(folder) or load(folder))
+    loads = count_loads(monkeypatch)
     model = Autoencoder().eval()
     inputs = ["encode.x:batch,6", "decode.code:batch,4"]
     result = torch2tf(model, tmp_path / "both", methods=["encode", "decode"], inputs=inputs)

@@ -39,8 +39,15 @@ def open_method_pairs(
     )
     pairs: dict[str, tuple[Pair, InputPlan]] = {}
     for name in chosen:
-        sides = Side(models[name]), replace(target, signature=name)
-        pair = open_pair(*sides, renames=renames, placement=placement, notes=notes)
+        theirs = replace(target, signature=name)
+        if pairs and target.via is None:
+            from translate.models.saved_model import SavedModel
+
+            opened = next(iter(pairs.values()))[0].target
+            if isinstance(opened, SavedModel):
+                # Weights that several signatures read are then there once.
+                theirs = Side(SavedModel(opened.path, name, placement, loaded=opened.loaded))
+        pair = open_pair(Side(models[name]), theirs, renames=renames, placement=placement, notes=notes)
         pairs[name] = pair, plan_for(models[name], plan)
     return pairs
 
